@@ -1,0 +1,61 @@
+package adapter
+
+import (
+	"context"
+	"time"
+)
+
+// Fleet queries and commands. They expect answers only from nodes with a live
+// lease, are bounded by the context, and return what came together with the
+// names of the nodes that are missing.
+type Fleet interface {
+	// FetchSockets describes the sockets of a target.
+	FetchSockets(ctx context.Context, t Target) (sockets []SocketInfo, missing []string, err error)
+	// SocketsJoin, SocketsLeave and DisconnectSockets act on every socket of
+	// the target. They return once the order is published (on this node:
+	// once the sequencer has it); the effect follows.
+	SocketsJoin(ctx context.Context, t Target, rooms []string) error
+	SocketsLeave(ctx context.Context, t Target, rooms []string) error
+	DisconnectSockets(ctx context.Context, t Target, transport bool) error
+	// ServerSideEmit sends an event to the same namespace on every other
+	// node; this node does not receive it.
+	ServerSideEmit(ctx context.Context, namespace string, e Event) error
+	// ServerSideRequest is ServerSideEmit that waits for one answer per node.
+	ServerSideRequest(ctx context.Context, namespace string, e Event) (answers []NodeAnswer, missing []string, err error)
+}
+
+// NodeAnswer is one node's answer to a ServerSideRequest: one JSON value.
+type NodeAnswer struct {
+	Node  string
+	Value []byte
+}
+
+// Peers are node-to-node request and reply, for what is no chat at all (the
+// relay of polling requests, say).
+type Peers interface {
+	// NodeID names this node's incarnation: 6 characters of [0-9A-Za-z_-],
+	// random at each start.
+	NodeID() string
+	// Nodes lists the live nodes, this one included.
+	Nodes(ctx context.Context) ([]string, error)
+	// Ask sends a request to one node and waits for its reply. ErrUnknownNode
+	// at once when nobody of that name is there.
+	Ask(ctx context.Context, node, kind string, body []byte) ([]byte, error)
+	// Serve answers requests of a kind. handle runs on its own goroutine per
+	// request, at most a bounded number at once. Call it before traffic
+	// begins, once per kind.
+	Serve(kind string, handle func(ctx context.Context, from string, body []byte) ([]byte, error))
+}
+
+// Expiring are counters and records that the fleet shares and forgets.
+type Expiring interface {
+	// Count adds n to a counter that starts anew after the window and returns
+	// its value.
+	Count(ctx context.Context, key string, n int64, window time.Duration) (int64, error)
+	// Put stores a value until ttl has passed.
+	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// Fetch reads a stored value; ok is false when there is none.
+	Fetch(ctx context.Context, key string) (value []byte, ok bool, err error)
+	// Forget removes a stored value.
+	Forget(ctx context.Context, key string) error
+}
