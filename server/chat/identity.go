@@ -1,0 +1,61 @@
+package chat
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"fmt"
+	"strings"
+)
+
+// A user id names a person across sockets and reconnects. In open mode it is a
+// hash of something only that person's client knows. It never leaves the
+// fleet: others see names. The first character says where it comes from.
+const (
+	userSession = 's' // the client's session secret
+	userPID     = 'p' // the private id of the first session
+	userRandom  = 'r' // nothing: ends with the socket
+)
+
+// Author is who sends: the stable identity and the name that others see.
+type Author struct {
+	User string
+	Name string
+}
+
+// UserOfSecret is the user of a client-made session secret of 16 to 128 bytes.
+// Only this hash is kept. Its errors are [*Invalid].
+func UserOfSecret(secret string) (string, error) {
+	if len(secret) < MinSecret || len(secret) > MaxSecret {
+		return "", &Invalid{FieldSecret, fmt.Sprintf("must have %d to %d bytes", MinSecret, MaxSecret)}
+	}
+	if err := printable(FieldSecret, secret); err != nil {
+		return "", err
+	}
+	return hashed(userSession, secret), nil
+}
+
+// UserOfPID is the user of a client that has no secret but a private session
+// id, which is as good for as long as it is kept.
+func UserOfPID(pid string) string { return hashed(userPID, pid) }
+
+// RandomUser is the user of a client that can prove nothing: it lives as long
+// as its socket.
+func RandomUser() string { return string(userRandom) + rand.Text()[:22] }
+
+// Proven: the user id came from a session secret, so whoever claims to be that
+// user must show the secret again.
+func Proven(user string) bool { return user != "" && user[0] == userSession }
+
+// GuestName is the name of somebody who has given none: stable for the user,
+// and telling nothing of the user id.
+func GuestName(user string) string {
+	sum := sha256.Sum256([]byte("antchat guest\x00" + user))
+	return "guest-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))[:6]
+}
+
+func hashed(kind byte, secret string) string {
+	sum := sha256.Sum256([]byte("antchat user\x00" + string(kind) + secret))
+	return string(kind) + base64.RawURLEncoding.EncodeToString(sum[:16])
+}
