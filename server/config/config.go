@@ -1,0 +1,134 @@
+package config
+
+import "time"
+
+// Config is every setting, checked. Main maps its groups to the options of the
+// packages that they are for.
+type Config struct {
+	HTTP     HTTP
+	CORS     CORS
+	Engine   Engine
+	SocketIO SocketIO
+	Recovery Recovery
+	Log      Log
+	Dedupe   Dedupe
+	Data     Data
+	Presence Presence
+	Relay    Relay
+	Web      Web
+	Logging  Logging
+	Redis    Redis
+	Node     Node
+
+	// origin says for each setting where its value came from.
+	origin map[string]string
+}
+
+// HTTP is the listener and the limits of plain HTTP.
+type HTTP struct {
+	Addr           string
+	Port           int
+	TrustedProxies int
+	TLSCert        string
+	TLSKey         string
+	HeaderTimeout  time.Duration
+	BodyTimeout    time.Duration
+	IdleTimeout    time.Duration
+	StopTimeout    time.Duration
+	MaxHeaderBytes int
+}
+
+// CORS says which other origins' pages may connect.
+type CORS struct {
+	Origins []string
+}
+
+// Engine is the Engine.IO layer.
+type Engine struct {
+	Path                  string
+	Transports            []string
+	AllowRevision3        bool
+	StrictRevision        bool
+	PingInterval          time.Duration
+	PingTimeout           time.Duration
+	UpgradeTimeout        time.Duration
+	ConnectTimeout        time.Duration
+	PollHold              time.Duration
+	WriteTimeout          time.Duration
+	MaxHTTPBufferSize     int64
+	MaxPayloadPackets     int
+	QueueBytes            int
+	QueuePackets          int
+	MaxSessions           int
+	MaxSessionsPerAddress int
+	Cookie                string
+	CookieSecure          bool
+}
+
+// SocketIO is the Socket.IO layer's limits per connection and per socket.
+type SocketIO struct {
+	AckTimeout     time.Duration
+	MaxAttachments int
+	MaxDepth       int
+	MaxRooms       int
+	MaxNamespaces  int
+	MaxPendingAcks int
+	MaxHeld        int
+	Inbox          int
+}
+
+// Recovery is connection state recovery.
+type Recovery struct {
+	Window  time.Duration // 0: off
+	Offsets string        // auto, always, never
+}
+
+// Log bounds each room's log.
+type Log struct {
+	MaxMessages int
+	MaxAge      time.Duration
+}
+
+// Dedupe is how long a message's own id is remembered.
+type Dedupe struct {
+	Window time.Duration
+}
+
+// Data is where the embedded store lives.
+type Data struct {
+	Dir string // "": memory only
+}
+
+// Presence is who is here, and how it is told.
+type Presence struct {
+	AnnounceMax int
+	Grace       time.Duration
+}
+
+// Relay names custom events that are passed on to the room in their first
+// argument.
+type Relay struct {
+	Events []string
+}
+
+// Web is the page.
+type Web struct {
+	Dir                   string // "": the embedded page
+	ContentSecurityPolicy string // auto, off, or a policy
+}
+
+// Logging is what the process says about itself.
+type Logging struct {
+	Level  string // debug, info, warn, error
+	Format string // auto, text, json
+}
+
+// Redis is the fleet's store. This version runs a single node and refuses it.
+type Redis struct {
+	URL string // secret
+}
+
+// Node names this process.
+type Node struct {
+	ID string // "": random at each start
+}

@@ -1,0 +1,285 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// setting is one row of the table. The type of what field points to (int,
+// int64, bool, string, []string, time.Duration) decides how text is read.
+type setting struct {
+	key     string // as in the file; flag and environment names follow from it
+	field   func(*Config) any
+	initial string // the default, as text
+	unit    string // "bytes", "messages", …; durations carry their own
+	about   string
+	// allowed lists the values of a closed set (of each element, for a list).
+	allowed []string
+	// least and most bound numbers and durations, written as text.
+	least, most string
+	// check refuses what the type alone lets through; its error says what is
+	// allowed.
+	check func(text string) error
+	// also is a conventional environment variable that counts when the
+	// setting's own is not set.
+	also   string
+	secret bool // never shown
+}
+
+// env is the setting's own environment variable.
+func (s *setting) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
+
+// section titles, in the order of --help.
+var sections = []struct{ name, about string }{
+	{"http", "The listener"},
+	{"cors", "Pages of other origins"},
+	{"engine", "Engine.IO: transports, heartbeat, queues"},
+	{"socketio", "Socket.IO: limits per connection and socket"},
+	{"recovery", "Connection state recovery"},
+	{"log", "Each room's log"},
+	{"dedupe", "Retries"},
+	{"data", "The embedded store"},
+	{"presence", "Who is here"},
+	{"relay", "Events of your own"},
+	{"web", "The page"},
+	{"logging", "What the server says about itself"},
+	{"redis", "Many nodes"},
+	{"node", "This node"},
+}
+
+var settings = []*setting{
+	{key: "http.addr", field: func(c *Config) any { return &c.HTTP.Addr }, check: checkAddr,
+		about: "Address to listen on; empty means all addresses of the machine."},
+	{key: "http.port", field: func(c *Config) any { return &c.HTTP.Port }, initial: "3000", least: "0", most: "65535", also: "PORT",
+		about: "Port to listen on; with 0 the system chooses one."},
+	{key: "http.trusted_proxies", field: func(c *Config) any { return &c.HTTP.TrustedProxies }, initial: "0", least: "0", most: "16", unit: "proxies",
+		about: "How many proxies in front of the server are believed when they say (X-Forwarded-For) where a request came from. With 0 nothing is believed. Cloud Run: 1."},
+	{key: "http.tls_cert", field: func(c *Config) any { return &c.HTTP.TLSCert },
+		about: "PEM file with the certificate chain; with http.tls_key it turns TLS on."},
+	{key: "http.tls_key", field: func(c *Config) any { return &c.HTTP.TLSKey },
+		about: "PEM file with the certificate's private key."},
+	{key: "http.header_timeout", field: func(c *Config) any { return &c.HTTP.HeaderTimeout }, initial: "10s", least: "100ms", most: "5m",
+		about: "How long a client may take to send a request's headers."},
+	{key: "http.body_timeout", field: func(c *Config) any { return &c.HTTP.BodyTimeout }, initial: "30s", least: "100ms", most: "10m",
+		about: "How long a client may take to send a request's body."},
+	{key: "http.idle_timeout", field: func(c *Config) any { return &c.HTTP.IdleTimeout }, initial: "2m", least: "1s", most: "1h",
+		about: "How long an idle keep-alive connection is kept."},
+	{key: "http.stop_timeout", field: func(c *Config) any { return &c.HTTP.StopTimeout }, initial: "8s", least: "100ms", most: "10m",
+		about: "How long a stop may take before what is left is cut off. Cloud Run kills after 10s."},
+	{key: "http.max_header_bytes", field: func(c *Config) any { return &c.HTTP.MaxHeaderBytes }, initial: "16384", least: "1024", most: "1048576", unit: "bytes",
+		about: "Limit of a request's line and headers."},
+
+	{key: "cors.origins", field: func(c *Config) any { return &c.CORS.Origins }, initial: "localhost", check: checkOrigin,
+		about: "Origins, beside the server's own, whose pages may connect: https://app.example.com, https://*.example.com, null, localhost (any port of the own machine), or * (everyone, with credentials). A request without Origin, from an app or another server, always passes."},
+
+	{key: "engine.path", field: func(c *Config) any { return &c.Engine.Path }, initial: "/socket.io/", check: checkPath,
+		about: "Path of the endpoint; clients reach it with and without the last slash."},
+	{key: "engine.transports", field: func(c *Config) any { return &c.Engine.Transports }, initial: "polling,websocket", allowed: []string{"polling", "websocket"},
+		about: "Transports that clients may use."},
+	{key: "engine.allow_revision3", field: func(c *Config) any { return &c.Engine.AllowRevision3 }, initial: "true",
+		about: "Serve Engine.IO revision 3 too: the clients of Socket.IO 1.x and 2.x."},
+	{key: "engine.strict_revision", field: func(c *Config) any { return &c.Engine.StrictRevision }, initial: "false",
+		about: "Refuse a client that names no revision, or one other than 3 and 4, instead of taking it for revision 3."},
+	{key: "engine.ping_interval", field: func(c *Config) any { return &c.Engine.PingInterval }, initial: "25s", least: "50ms", most: "1h",
+		about: "Time between heartbeats."},
+	{key: "engine.ping_timeout", field: func(c *Config) any { return &c.Engine.PingTimeout }, initial: "20s", least: "50ms", most: "1h",
+		about: "How long an answer to a heartbeat may take."},
+	{key: "engine.upgrade_timeout", field: func(c *Config) any { return &c.Engine.UpgradeTimeout }, initial: "10s", least: "50ms", most: "10m",
+		about: "How long an upgrade from polling to WebSocket may take."},
+	{key: "engine.connect_timeout", field: func(c *Config) any { return &c.Engine.ConnectTimeout }, initial: "45s", least: "50ms", most: "1h",
+		about: "How long a connection may stay without joining a namespace."},
+	{key: "engine.poll_hold", field: func(c *Config) any { return &c.Engine.PollHold }, initial: "8s", least: "50ms", most: "1h",
+		about: "How long a poll waits for something to send. Shorter than the 10s after which common mobile HTTP clients give up."},
+	{key: "engine.write_timeout", field: func(c *Config) any { return &c.Engine.WriteTimeout }, initial: "20s", least: "50ms", most: "10m",
+		about: "How long a client may leave what is sent to it unread before it is closed."},
+	{key: "engine.max_http_buffer_size", field: func(c *Config) any { return &c.Engine.MaxHTTPBufferSize }, initial: "1000000", least: "1024", most: "104857600", unit: "bytes",
+		about: "Limit of one message, and of one request's body."},
+	{key: "engine.max_payload_packets", field: func(c *Config) any { return &c.Engine.MaxPayloadPackets }, initial: "1000", least: "16", most: "100000", unit: "packets",
+		about: "Limit of packets in one polling request."},
+	{key: "engine.queue_bytes", field: func(c *Config) any { return &c.Engine.QueueBytes }, initial: "1048576", least: "4096", most: "104857600", unit: "bytes",
+		about: "What may wait for one client that reads slowly; beyond it the client is closed. Not less than engine.max_http_buffer_size if messages that large are to arrive."},
+	{key: "engine.queue_packets", field: func(c *Config) any { return &c.Engine.QueuePackets }, initial: "4096", least: "16", most: "1000000", unit: "packets",
+		about: "The same limit, counted in packets."},
+	{key: "engine.max_sessions", field: func(c *Config) any { return &c.Engine.MaxSessions }, initial: "100000", least: "1", most: "10000000", unit: "connections",
+		about: "Limit of connections; beyond it a new one is answered 503 with Retry-After."},
+	{key: "engine.max_sessions_per_address", field: func(c *Config) any { return &c.Engine.MaxSessionsPerAddress }, initial: "10000", least: "1", most: "10000000", unit: "connections",
+		about: "The same limit for one client address. Generous, since a mobile carrier or an office may share one. Behind a proxy set http.trusted_proxies, or all clients share the proxy's."},
+	{key: "engine.cookie", field: func(c *Config) any { return &c.Engine.Cookie }, check: checkCookie,
+		about: "Name of a cookie with the session id, for balancers that route by one; empty means none."},
+	{key: "engine.cookie_secure", field: func(c *Config) any { return &c.Engine.CookieSecure }, initial: "false",
+		about: "Mark that cookie Secure (sent over TLS only)."},
+
+	{key: "socketio.ack_timeout", field: func(c *Config) any { return &c.SocketIO.AckTimeout }, initial: "10s", least: "50ms", most: "10m",
+		about: "How long the server waits for a client's acknowledgement."},
+	{key: "socketio.max_attachments", field: func(c *Config) any { return &c.SocketIO.MaxAttachments }, initial: "10", least: "1", most: "1000", unit: "attachments",
+		about: "Limit of binary attachments in one packet."},
+	{key: "socketio.max_depth", field: func(c *Config) any { return &c.SocketIO.MaxDepth }, initial: "64", least: "4", most: "1000", unit: "levels",
+		about: "Limit of nesting in one packet's JSON."},
+	{key: "socketio.max_namespaces", field: func(c *Config) any { return &c.SocketIO.MaxNamespaces }, initial: "10", least: "1", most: "1000", unit: "namespaces",
+		about: "Limit of namespaces that one connection may be in."},
+	{key: "socketio.max_rooms", field: func(c *Config) any { return &c.SocketIO.MaxRooms }, initial: "200", least: "1", most: "100000", unit: "rooms",
+		about: "Limit of rooms that one socket may be in."},
+	{key: "socketio.max_pending_acks", field: func(c *Config) any { return &c.SocketIO.MaxPendingAcks }, initial: "1000", least: "1", most: "1000000", unit: "acks",
+		about: "Limit of acknowledgements that the server awaits from one socket."},
+	{key: "socketio.max_held", field: func(c *Config) any { return &c.SocketIO.MaxHeld }, initial: "1000", least: "16", most: "1000000", unit: "events",
+		about: "Limit of events kept back for a socket while its join or recovery is answered."},
+	{key: "socketio.inbox", field: func(c *Config) any { return &c.SocketIO.Inbox }, initial: "64", least: "1", most: "100000", unit: "events",
+		about: "Events of one socket that may wait for their handler; beyond it its connection is not read."},
+
+	{key: "recovery.window", field: func(c *Config) any { return &c.Recovery.Window }, initial: "2m", least: "0", most: "24h",
+		about: "How long after a lost connection a client may come back and get what it missed; 0 turns recovery off."},
+	{key: "recovery.offsets", field: func(c *Config) any { return &c.Recovery.Offsets }, initial: "auto", allowed: []string{"auto", "always", "never"},
+		about: "Who gets an offset as the last argument of each event, which recovery needs: auto means the clients that use it."},
+
+	{key: "log.max_messages", field: func(c *Config) any { return &c.Log.MaxMessages }, initial: "10000", least: "1", most: "100000000", unit: "messages",
+		about: "Messages kept per room."},
+	{key: "log.max_age", field: func(c *Config) any { return &c.Log.MaxAge }, initial: "168h", least: "1s", most: "87600h",
+		about: "How long messages are kept."},
+
+	{key: "dedupe.window", field: func(c *Config) any { return &c.Dedupe.Window }, initial: "10m", least: "1s", most: "168h",
+		about: "How long a message's own id is remembered, so that a retry is not a second message. Not less than recovery.window."},
+
+	{key: "data.dir", field: func(c *Config) any { return &c.Data.Dir }, initial: "./data",
+		about: "Directory of the embedded store, made if it is missing; empty keeps everything in memory only."},
+
+	{key: "presence.announce_max", field: func(c *Config) any { return &c.Presence.AnnounceMax }, initial: "200", least: "0", most: "100000", unit: "people",
+		about: "In rooms of more people, joins and leaves are not told one by one; the number goes out at most once a second."},
+	{key: "presence.grace", field: func(c *Config) any { return &c.Presence.Grace }, initial: "5s", least: "0", most: "10m",
+		about: "How long somebody whose connection was lost still counts as present, so that a reconnect is no leaving and coming."},
+
+	{key: "relay.events", field: func(c *Config) any { return &c.Relay.Events }, check: checkEvent,
+		about: "Names of events of your own that are passed on, unlogged, to the room in their first argument."},
+
+	{key: "web.dir", field: func(c *Config) any { return &c.Web.Dir },
+		about: "Directory with a page of your own, served instead of the built-in one."},
+	{key: "web.content_security_policy", field: func(c *Config) any { return &c.Web.ContentSecurityPolicy }, initial: "auto", check: checkPolicy,
+		about: "Content-Security-Policy of the page: auto (a strict one for the built-in page, none for web.dir), off, or a policy."},
+
+	{key: "logging.level", field: func(c *Config) any { return &c.Logging.Level }, initial: "info", allowed: []string{"debug", "info", "warn", "error"},
+		about: "The least important lines that are written."},
+	{key: "logging.format", field: func(c *Config) any { return &c.Logging.Format }, initial: "auto", allowed: []string{"auto", "text", "json"},
+		about: "Form of the lines: auto means text on a terminal and JSON elsewhere."},
+
+	{key: "redis.url", field: func(c *Config) any { return &c.Redis.URL }, secret: true, also: "REDIS_URL", check: checkRedis,
+		about: "Redis that makes many nodes one chat (redis:// or rediss://). This version runs a single node and does not start with it."},
+
+	{key: "node.id", field: func(c *Config) any { return &c.Node.ID }, check: checkNode,
+		about: "Name of this node inside session ids: 6 characters of 0-9 A-Z a-z _ -; empty makes a random one at each start."},
+}
+
+// find returns the setting of a key, nil if there is none.
+func find(key string) *setting {
+	i := slices.IndexFunc(settings, func(s *setting) bool { return s.key == key })
+	if i < 0 {
+		return nil
+	}
+	return settings[i]
+}
+
+// related checks settings that only make sense together.
+func (c *Config) related() error {
+	switch {
+	case c.HTTP.TLSCert != "" && c.HTTP.TLSKey == "":
+		return &Error{"http.tls_key", "is not set, but http.tls_cert is: allowed are both or neither"}
+	case c.HTTP.TLSKey != "" && c.HTTP.TLSCert == "":
+		return &Error{"http.tls_cert", "is not set, but http.tls_key is: allowed are both or neither"}
+	case c.Dedupe.Window < c.Recovery.Window:
+		return &Error{"dedupe.window", fmt.Sprintf("%s is shorter than recovery.window (%s): a client that comes back could not retry safely; allowed is at least that", short(c.Dedupe.Window), short(c.Recovery.Window))}
+	case len(c.Engine.Transports) == 0:
+		return &Error{"engine.transports", "is empty: allowed are one or both of polling, websocket"}
+	case c.Engine.CookieSecure && c.Engine.Cookie == "":
+		return &Error{"engine.cookie_secure", "is true, but engine.cookie names no cookie: allowed is true with a cookie's name"}
+	}
+	return nil
+}
+
+func checkAddr(text string) error {
+	if text == "" || text == "localhost" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(text); err != nil {
+		return fmt.Errorf("an IP address such as 127.0.0.1 or ::1, localhost, or nothing for all addresses")
+	}
+	return nil
+}
+
+func checkOrigin(text string) error {
+	if text == "*" || text == "localhost" || text == "null" {
+		return nil
+	}
+	bad := fmt.Errorf("origins such as https://app.example.com, https://*.example.com or http://10.0.0.5:8080 (no path), null, localhost, *")
+	// A star may only stand for the whole first label.
+	u, err := url.Parse(strings.Replace(text, "://*.", "://any.", 1))
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || strings.Contains(u.Host, "*") {
+		return bad
+	}
+	return nil
+}
+
+func checkPath(text string) error {
+	if !regexp.MustCompile(`^(/[0-9A-Za-z._~-]*[0-9A-Za-z_~-])+/?$`).MatchString(text) || text == "/healthz" || text == "/readyz" {
+		return fmt.Errorf("a path such as /socket.io/ or /api/chat/, not the root")
+	}
+	return nil
+}
+
+func checkCookie(text string) error {
+	if text != "" && !regexp.MustCompile(`^[0-9A-Za-z_.-]{1,64}$`).MatchString(text) {
+		return fmt.Errorf("1 to 64 of 0-9 A-Z a-z _ . -, or nothing for no cookie")
+	}
+	return nil
+}
+
+// reservedEvents are Socket.IO's own; the packet layer refuses them anyway, so
+// a setting that names one is a mistake.
+var reservedEvents = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+
+func checkEvent(text string) error {
+	if text == "" || len(text) > 128 || slices.Contains(reservedEvents, text) {
+		return fmt.Errorf("event names of 1 to 128 bytes, none of %s", strings.Join(reservedEvents, ", "))
+	}
+	return nil
+}
+
+func checkPolicy(text string) error {
+	if text == "" || len(text) > 4096 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("auto, off, or a policy of printable ASCII on one line")
+	}
+	return nil
+}
+
+func checkRedis(text string) error {
+	if text == "" {
+		return nil
+	}
+	if u, err := url.Parse(text); err != nil || u.Host == "" || (u.Scheme != "redis" && u.Scheme != "rediss") {
+		return fmt.Errorf("redis://host:port or rediss://host:port, with user:password@ if needed")
+	}
+	return nil
+}
+
+func checkNode(text string) error {
+	if text != "" && !regexp.MustCompile(`^[0-9A-Za-z_-]{6}$`).MatchString(text) {
+		return fmt.Errorf("6 characters of 0-9 A-Z a-z _ -, or nothing for a random one")
+	}
+	return nil
+}
+
+// short writes a duration without the zero parts that time.Duration adds.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
