@@ -16,4 +16,7 @@ io.on("connection", (socket) => {
   });
 });
 
-http.listen(0, "127.0.0.1", 8192, () => console.log(`listening ${http.address().port}`));
+http.listen(0, "127.0.0.1", 8192, () => {
+  const { port } = /** @type {import("node:net").AddressInfo} */ (http.address());
+  console.log(`listening ${port}`);
+});

@@ -1,0 +1,85 @@
+// The real server, started and ended as an operator (or a power cut) would.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { until, within } from "./clients.mjs";
+
+const bin = process.env.ANTCHAT_BIN ?? "";
+
+/** A port that is free now. The server must come back to the same one, so it cannot choose. */
+async function freePort() {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/**
+ * Starts a server with a data directory of its own.
+ * @param {Record<string, string>} [settings] environment variables
+ */
+export async function antchat(settings = {}) {
+  assert.ok(bin, "ANTCHAT_BIN names no server");
+  const port = await freePort();
+  const dir = await mkdtemp(join(tmpdir(), "antchat-e2e-"));
+  const url = `http://127.0.0.1:${port}`;
+  /** @type {import("node:child_process").ChildProcess | undefined} */
+  let child;
+  let log = "";
+
+  async function begin() {
+    log = "";
+    child = spawn(bin, [], {
+      env: { ...process.env, ANTCHAT_HTTP_ADDR: "127.0.0.1", ANTCHAT_HTTP_PORT: String(port), ANTCHAT_DATA_DIR: dir, ...settings },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on("data", (data) => (log += data));
+    }
+    const started = child;
+    await until(async () => {
+      if (started.exitCode !== null) {
+        throw new Error(`the server ended with code ${started.exitCode}:\n${log}`);
+      }
+      return fetch(`${url}/readyz`).then(
+        (response) => response.ok,
+        () => false,
+      );
+    }, () => `the server to be ready:\n${log}`);
+  }
+
+  /** @param {NodeJS.Signals} signal */
+  async function end(signal) {
+    const ending = child;
+    if (!ending || ending.exitCode !== null || ending.signalCode !== null) {
+      return;
+    }
+    const exited = new Promise((resolve) => ending.once("exit", resolve));
+    ending.kill(signal);
+    await within(exited, `the server to end on ${signal}`);
+  }
+
+  await begin();
+  return {
+    url,
+    port,
+    log: () => log,
+    start: begin,
+    /** A clean stop. */
+    stop: async () => {
+      await end("SIGTERM");
+      assert.equal(child?.exitCode, 0, `the server did not end cleanly:\n${log}`);
+    },
+    /** kill -9: nothing gets the chance to be saved. */
+    kill: () => end("SIGKILL"),
+    /** Ends it and removes its data. */
+    remove: async () => {
+      await end("SIGKILL");
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
