@@ -1,0 +1,72 @@
+# Two commands are all the set-up there is: `make run` and `make test`.
+# CI calls `make lint test` and nothing else.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+GO       ?= go
+FUZZTIME ?= 3s
+ARGS     ?=
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+CACHE         := $(CURDIR)/.cache
+TOOLS         := $(CACHE)/tools.env
+LINTER_VERSION := v2.15.0
+LINTER        := $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
+
+.PHONY: help run build test lint fuzz alloc bench interop check-js setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start the server; settings in ARGS, such as ARGS='--http.port 8080'
+	$(GO) run ./server $(ARGS)
+
+build: ## make bin/antchat, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/antchat ./server
+
+# The race pass comes last: it is the longest, and its closing lines tell of
+# every package. -count=1 since the end-to-end tests start programs, which the
+# test cache does not see.
+test: setup check-js fuzz alloc ## everything that must hold, with the race detector
+	. $(TOOLS); $(GO) test -count=1 -race -timeout 12m ./...
+
+lint: $(LINTER) ## gofmt, go vet, golangci-lint
+	@out=$$(gofmt -l adapter server web); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(LINTER) run ./...
+
+# Outside go.mod, so that its dependencies are not the project's.
+$(LINTER):
+	GOBIN=$(dir $@) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
+
+# Counting allocations means nothing under the race detector.
+alloc: ## the tests that count allocations, without the race detector
+	$(GO) test -count=1 -run Alloc ./adapter/... ./server/engineio/... ./server/socketio/...
+
+fuzz: ## every FuzzX for FUZZTIME each (3s)
+	@found=0; \
+	while IFS=: read -r file name; do \
+	  found=1; pkg=./$$(dirname "$$file"); \
+	  echo "fuzz $$pkg $$name $(FUZZTIME)"; \
+	  bash server/e2e/fuzz.sh "$(GO)" "$$pkg" "$$name" "$(FUZZTIME)"; \
+	done < <(find adapter server web -name node_modules -prune -o -name '*_test.go' -print0 | sort -z | xargs -0 grep -oE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func /:/'); \
+	[ $$found = 1 ] || { echo "no FuzzX found"; exit 1; }
+
+bench: setup ## benchmarks, then the whole server beside Node's
+	$(GO) test -run '^$$' -bench . -benchmem ./adapter/... ./server/...
+	. $(TOOLS); $(GO) run ./server/e2e/bench
+
+interop: setup ## clients from other registries too: Java, Python
+	. $(TOOLS); bash server/e2e/interop/sdks.sh
+
+check-js: setup ## type check and unit tests of the page's modules
+	. $(TOOLS); server/e2e/node_modules/.bin/tsc --noEmit -p web/jsconfig.json
+	. $(TOOLS); node --test web/test/*.test.js
+
+setup: ## install or find what the tests need; says what is missing
+	@bash server/e2e/setup.sh $(TOOLS)
+
+clean: ## remove what was built and fetched; messages in data/ stay
+	rm -rf bin .cache server/e2e/node_modules
