@@ -1,0 +1,359 @@
+// What the page knows and does: it turns the server's events into rooms, and
+// what the person does into requests. It draws nothing.
+
+import { Connection } from "./connection.js";
+import { Own } from "./own.js";
+import { Room } from "./room.js";
+import { Sender } from "./sender.js";
+
+export const LOBBY = "lobby";
+
+const PAGE = 50;
+/** Entering again after an absence fetches more than a page, to stay in one piece. */
+const CATCH_UP = 100;
+const MAX_ROOMS = 50;
+const HOLE_PATIENCE = 2000;
+
+export class Chat {
+  /**
+   * @param {object} needs
+   * @param {import("./identity.js").Identity} needs.identity
+   * @param {import("./keep.js").Keep} needs.keep
+   * @param {import("./outbox.js").Outbox} needs.outbox
+   * @param {() => void} needs.changed something is to be drawn again
+   * @param {(room: Room, message: Message) => void} needs.heard a message of somebody else came in
+   */
+  constructor({ identity, keep, outbox, changed, heard }) {
+    this.identity = identity;
+    this.keep = keep;
+    this.outbox = outbox;
+    this.changed = changed;
+    this.heard = heard;
+    this.own = new Own(keep);
+    /** @type {Map<string, Room>} the rooms that this person is in, in order of entry */
+    this.rooms = new Map();
+    /** @type {RoomSummary[]} the rooms that there are */
+    this.directory = [];
+    this.directoryMore = false;
+    /** The person looks at the end of the active room. */
+    this.attentive = true;
+    /** The server did not take the name; "": it did, or was not asked. */
+    this.nameRefused = "";
+    this.#recall();
+    this.active = this.#room(LOBBY);
+
+    this.connection = new Connection(identity.session, {
+      connected: (recovered) => void this.#connected(recovered),
+      disconnected: () => this.#disconnected(),
+      changed,
+    });
+    this.sender = new Sender({
+      outbox,
+      send: ({ id, room, text }) => this.connection.request("new message", { room, message: text, id }),
+      stored: ({ id, room, text }, { seq, ts }) => {
+        this.own.add(id, seq);
+        this.#add({ username: this.identity.name, message: text, room, id, seq, ts });
+      },
+      changed,
+    });
+    this.#listen();
+  }
+
+  /**
+   * The person has a name, and the chat begins.
+   * @param {string} name
+   */
+  start(name) {
+    this.identity.name = name;
+    this.nameRefused = "";
+    if (this.connection.state === "connected") void this.#connected(false);
+    else this.connection.now();
+    this.changed();
+  }
+
+  /**
+   * Enters a room, if need be, and shows it.
+   * @param {string} name
+   */
+  open(name) {
+    this.active = this.#room(name);
+    this.attentive = this.active.place.end;
+    this.#remember();
+    this.changed();
+    if (!this.active.joined && this.connection.state === "connected") void this.#join(this.active);
+    else this.attend(this.attentive);
+  }
+
+  /** @param {Room} room */
+  async leave(room) {
+    if (room.name === LOBBY) return;
+    this.rooms.delete(room.name);
+    if (this.active === room) this.open(LOBBY);
+    this.#remember();
+    this.changed();
+    try {
+      await this.connection.request("leave room", { room: room.name });
+    } catch {
+      // Without a connection there is nothing to leave; the next one does not enter.
+    }
+    void this.explore();
+  }
+
+  /**
+   * @param {string} text
+   * @returns {boolean} false: too much is waiting already
+   */
+  say(text) {
+    const entry = this.outbox.add(this.active.name, text);
+    if (!entry) return false;
+    this.own.add(entry.id, 0);
+    this.active.draft = "";
+    this.changed();
+    void this.sender.poke();
+    return true;
+  }
+
+  /** @param {string} id */
+  retry(id) {
+    this.outbox.again(id);
+    this.changed();
+    void this.sender.poke();
+  }
+
+  /** @param {string} id */
+  discard(id) {
+    this.outbox.drop(id);
+    this.changed();
+  }
+
+  /**
+   * @param {boolean} is
+   * @param {Room} [room]
+   */
+  typing(is, room = this.active) {
+    this.connection.signal(is ? "typing" : "stop typing", { room: room.name });
+  }
+
+  /**
+   * Whether the person looks at the end of the active room.
+   * @param {boolean} is
+   */
+  attend(is) {
+    this.attentive = is;
+    if (is && document.visibilityState === "visible" && this.active.seen()) {
+      this.#remember();
+      this.changed();
+    }
+  }
+
+  /** The page before what is loaded. @param {Room} room */
+  async older(room) {
+    if (!room.timeline.hasOlder) return;
+    await this.#page(room, { before: room.timeline.first, limit: PAGE }, (h) => room.timeline.older(h.messages, h.more));
+  }
+
+  /** The page after what is loaded. @param {Room} room */
+  async newer(room) {
+    if (!room.timeline.hasNewer) return;
+    await this.#page(room, { after: room.timeline.last, limit: PAGE }, (h) => room.timeline.newer(h.messages, h.more));
+  }
+
+  /** The newest page in place of what is loaded. @param {Room} room */
+  async newest(room) {
+    if (!room.timeline.hasNewer) return;
+    await this.#page(room, { limit: PAGE }, (h) => room.timeline.reset(h.messages, h.more));
+  }
+
+  /** Asks who is in the active room. */
+  async who() {
+    const room = this.active;
+    try {
+      const { numUsers, users } = await this.connection.request("who", { room: room.name });
+      room.people(numUsers, users);
+      this.changed();
+    } catch {
+      // What was known is shown on.
+    }
+  }
+
+  /**
+   * Asks which rooms there are.
+   * @param {string} [after] the last name that is known, for the next page
+   */
+  async explore(after) {
+    try {
+      const { rooms, more } = await this.connection.request("rooms", after ? { after, limit: PAGE } : { limit: PAGE });
+      this.directory = after ? [...this.directory, ...rooms] : rooms;
+      this.directoryMore = more === true && this.directory.length < 1000;
+      this.changed();
+    } catch {
+      // What was known is shown on.
+    }
+  }
+
+  /** @returns {number} unread messages in all rooms */
+  get unread() {
+    let sum = 0;
+    for (const room of this.rooms.values()) sum += room.unread;
+    return sum;
+  }
+
+  #listen() {
+    const on = this.connection.on.bind(this.connection);
+    /** @param {any} payload @returns {Room | undefined} */
+    const roomOf = (payload) => this.rooms.get(payload?.room ?? LOBBY);
+
+    on("new message", (message) => this.#add(message));
+    on("user joined", (p) => roomOf(p)?.arrived(p.username, p.numUsers));
+    on("user left", (p) => roomOf(p)?.left(p.username, p.numUsers));
+    on("room users", (p) => roomOf(p)?.people(p.numUsers));
+    on("typing", (p) => p.username !== this.identity.name && roomOf(p)?.types(p.username));
+    on("stop typing", (p) => roomOf(p)?.typing.delete(p.username));
+    on("room gap", (gap) => {
+      const room = roomOf(gap);
+      if (!room) return;
+      room.epoch = gap.epoch ?? room.epoch;
+      room.timeline.gap(gap);
+    });
+    for (const event of ["user joined", "user left", "room users", "typing", "stop typing", "room gap"]) on(event, this.changed);
+  }
+
+  /** @param {boolean} recovered */
+  async #connected(recovered) {
+    const { name } = this.identity;
+    if (!recovered) for (const room of this.rooms.values()) room.joined = false;
+    if (!name) return;
+    try {
+      const answer = await this.connection.request("add user", name);
+      if (typeof answer.username === "string") this.identity.name = answer.username;
+      for (const known of answer.rooms ?? []) if (typeof known === "string") this.#room(known);
+    } catch (error) {
+      const { code, retryable } = /** @type {Refusal} */ (error);
+      if (retryable) {
+        if (this.connection.state === "connected") setTimeout(() => void this.#connected(recovered), 3000);
+        return;
+      }
+      this.identity.name = "";
+      this.nameRefused = code;
+      this.changed();
+      return;
+    }
+    // The room in front of the person first.
+    for (const room of new Set([this.active, ...this.rooms.values()])) {
+      if (!(recovered && room.joined)) await this.#join(room);
+    }
+    if (recovered) void this.who();
+    if (this.connection.state !== "connected") return;
+    this.sender.start();
+    void this.explore();
+  }
+
+  #disconnected() {
+    this.sender.stop();
+    for (const room of this.rooms.values()) room.typing.clear();
+  }
+
+  /** @param {Room} room */
+  async #join(room) {
+    const since = room.timeline.head;
+    const asked = since > 0 ? { room: room.name, since, epoch: room.epoch, limit: CATCH_UP } : { room: room.name, limit: PAGE };
+    try {
+      /** @type {Joined} */
+      const answer = await this.connection.request("join room", asked);
+      room.epoch = answer.epoch;
+      for (const message of answer.messages) this.#mine(message);
+      room.timeline.join(answer, since);
+      room.people(answer.numUsers, answer.users);
+      room.joined = true;
+      room.refused = "";
+      if (room.read < 0 || room.read > answer.seq) room.read = answer.seq;
+      room.unread = Math.max(0, answer.seq - room.read);
+      if (room === this.active) this.attend(this.attentive);
+    } catch (error) {
+      room.joined = false;
+      const { code, retryable } = /** @type {Refusal} */ (error);
+      if (!retryable) room.refused = code;
+      else if (this.connection.state === "connected") setTimeout(() => this.rooms.has(room.name) && !room.joined && this.#join(room), 3000);
+    }
+    this.changed();
+  }
+
+  /** @param {Message} message */
+  #add(message) {
+    const room = this.rooms.get(message?.room ?? LOBBY);
+    if (!room || !Number.isSafeInteger(message.seq)) return;
+    const mine = this.#mine(message);
+    if (room.timeline.add([message]).length === 0) return;
+    room.typing.delete(message.username);
+    if (room.timeline.hole()) setTimeout(() => this.#fill(room), HOLE_PATIENCE);
+    if (!mine) {
+      if (message.seq > room.read) room.unread++;
+      this.heard(room, message);
+    }
+    if (room === this.active) this.attend(this.attentive);
+    this.changed();
+  }
+
+  /**
+   * A message of this browser's, seen in the room, is stored, even if its answer got lost.
+   * @param {Message} message
+   */
+  #mine({ id, seq }) {
+    if (!id || !this.own.is(id, seq)) return false;
+    this.own.add(id, seq);
+    if (this.outbox.has(id)) this.outbox.drop(id);
+    return true;
+  }
+
+  /** @param {Room} room */
+  async #fill(room) {
+    const hole = room.timeline.hole();
+    if (!hole || room.loading) return;
+    await this.#page(room, { after: hole.after, limit: PAGE }, (h) => room.timeline.fill(hole, h.messages));
+  }
+
+  /**
+   * @param {Room} room
+   * @param {object} what
+   * @param {(history: History) => void} take
+   */
+  async #page(room, what, take) {
+    if (room.loading || this.connection.state !== "connected") return;
+    room.loading = true;
+    this.changed();
+    try {
+      const history = await this.connection.request("history", { room: room.name, ...what });
+      for (const message of history.messages) this.#mine(message);
+      take(history);
+    } catch {
+      // Scrolling asks again.
+    }
+    room.loading = false;
+    this.changed();
+  }
+
+  /** @param {string} name */
+  #room(name) {
+    let room = this.rooms.get(name);
+    if (!room) {
+      room = new Room(name);
+      this.rooms.set(name, room);
+    }
+    return room;
+  }
+
+  #recall() {
+    this.#room(LOBBY);
+    const known = this.keep.read("rooms");
+    if (!Array.isArray(known)) return;
+    for (const { name, read } of known.slice(0, MAX_ROOMS)) {
+      if (typeof name !== "string") continue;
+      this.#room(name).read = Number.isSafeInteger(read) ? read : -1;
+    }
+  }
+
+  #remember() {
+    const known = [...this.rooms.values()].map(({ name, read }) => ({ name, read }));
+    this.keep.write("rooms", known.slice(0, MAX_ROOMS));
+  }
+}

@@ -1,0 +1,122 @@
+// The one connection to the server, and its state in terms that a person can
+// be told. The official client's own reconnection is off, because it does not
+// say when it tries next; its recovery works all the same.
+
+import { io } from "../socket.io/socket.io.esm.min.js";
+
+/** @typedef {"connecting" | "connected" | "waiting" | "offline"} State */
+
+const ANSWER_WITHIN = 10_000;
+const LONGEST_PAUSE = 30_000;
+
+export class Connection {
+  /**
+   * @param {string} session
+   * @param {object} listener
+   * @param {(recovered: boolean) => void} listener.connected
+   * @param {() => void} listener.disconnected
+   * @param {() => void} listener.changed state, retryAt or refusal changed
+   */
+  constructor(session, listener) {
+    /** @type {State} */
+    this.state = "connecting";
+    /** When the next attempt comes, milliseconds since 1970; 0: none is set. */
+    this.retryAt = 0;
+    /** What the server said when it refused the connection; "": it did not. */
+    this.refusal = "";
+    this.listener = listener;
+    this.failures = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+
+    const path = new URL("socket.io/", document.baseURI).pathname;
+    this.socket = io(location.origin, { path, auth: { session }, autoConnect: false, reconnection: false });
+    this.socket.on("connect", () => this.#up());
+    this.socket.on("disconnect", () => this.#down(""));
+    this.socket.on("connect_error", (error) => this.#down(error?.data ? String(error.message) : ""));
+    addEventListener("online", () => this.now());
+    addEventListener("offline", () => this.listener.changed());
+    // A phone that wakes up, or a page that comes back from the browser's
+    // cache, should not wait for a timer that slept too.
+    addEventListener("pageshow", () => this.now());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.now());
+  }
+
+  /** Connects, at once if it is waiting for its next attempt. */
+  now() {
+    if (this.state === "connected" || (this.state === "connecting" && this.started)) return;
+    this.started = true;
+    clearTimeout(this.timer);
+    this.retryAt = 0;
+    this.state = "connecting";
+    this.listener.changed();
+    this.socket.connect();
+  }
+
+  /**
+   * @param {string} event
+   * @param {(...args: any[]) => void} handle
+   */
+  on(event, handle) {
+    this.socket.on(event, handle);
+  }
+
+  /**
+   * Asks and waits for the answer. Never buffered: without a connection it fails at once.
+   * @param {string} event
+   * @param {unknown} payload
+   * @returns {Promise<any>} rejects with a Refusal
+   */
+  async request(event, payload) {
+    if (!this.socket.connected) throw refusal("offline");
+    /** @type {any} */
+    let answer;
+    try {
+      answer = await this.socket.timeout(ANSWER_WITHIN).emitWithAck(event, payload);
+    } catch {
+      throw refusal("no_answer");
+    }
+    if (answer?.error) throw answer.error;
+    return answer ?? {};
+  }
+
+  /**
+   * Says something that may get lost.
+   * @param {string} event
+   * @param {unknown} payload
+   */
+  signal(event, payload) {
+    if (this.socket.connected) this.socket.volatile.emit(event, payload);
+  }
+
+  #up() {
+    this.failures = 0;
+    this.refusal = "";
+    this.state = "connected";
+    this.listener.connected(this.socket.recovered);
+    this.listener.changed();
+  }
+
+  /** @param {string} refusal */
+  #down(refusal) {
+    const was = this.state;
+    this.refusal = refusal;
+    // The first attempt comes soon but not at the same instant for all: the
+    // others lost the same server.
+    const pause = Math.min(LONGEST_PAUSE, 1000 * 2 ** this.failures++) * (0.75 + Math.random() / 2);
+    this.retryAt = Date.now() + pause;
+    this.state = navigator.onLine ? "waiting" : "offline";
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.now(), pause);
+    if (was === "connected") this.listener.disconnected();
+    this.listener.changed();
+  }
+}
+
+/**
+ * @param {string} code
+ * @returns {Refusal}
+ */
+function refusal(code) {
+  return { code, message: code, retryable: true };
+}

@@ -1,0 +1,36 @@
+// Who this browser is. Its secret makes all its tabs one person to the server;
+// nobody else is ever shown it.
+
+import { randomID } from "./random.js";
+
+export class Identity {
+  /**
+   * @param {import("./keep.js").Keep} local shared by all tabs
+   * @param {import("./keep.js").Keep} tab this tab's own, kept over a reload
+   */
+  constructor(local, tab) {
+    this.local = local;
+    this.session = string(local.read("session")) ?? randomID();
+    local.write("session", this.session);
+    this.tab = string(tab.read("tab")) ?? randomID();
+    tab.write("tab", this.tab);
+  }
+
+  get name() {
+    return string(this.local.read("name")) ?? "";
+  }
+
+  set name(name) {
+    this.local.write("name", name);
+  }
+
+  /** A name belongs to its session, so another name starts as another person. */
+  forget() {
+    for (const key of ["session", "name"]) this.local.drop(key);
+  }
+}
+
+/** @param {unknown} value */
+function string(value) {
+  return typeof value === "string" && value !== "" ? value : null;
+}

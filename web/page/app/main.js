@@ -1,0 +1,131 @@
+// Puts the page together: one chat, its views, and one drawing for whatever
+// changed since the last.
+
+import { Chat } from "./chat.js";
+import { Identity } from "./identity.js";
+import { keepIn } from "./keep.js";
+import { Outbox } from "./outbox.js";
+import { randomID } from "./random.js";
+import { Composer } from "./view/composer.js";
+import { byID, el, say, translate } from "./view/dom.js";
+import { Messages } from "./view/messages.js";
+import { Panels } from "./view/panels.js";
+import { People } from "./view/people.js";
+import { Rooms } from "./view/rooms.js";
+import { Status } from "./view/status.js";
+import { Welcome } from "./view/welcome.js";
+import { languages, pick, speak, spoken, words } from "./words/words.js";
+
+const keep = keepIn("localStorage");
+const identity = new Identity(keep, keepIn("sessionStorage"));
+const outbox = new Outbox(keep, { tab: identity.tab, newID: randomID });
+
+let asked = false;
+function changed() {
+  if (asked) return;
+  asked = true;
+  // A window in the background gets no animation frames, but its title counts.
+  if (document.visibilityState === "visible") requestAnimationFrame(draw);
+  else setTimeout(draw, 250);
+}
+
+const announcer = byID("announcer", HTMLElement);
+const chat = new Chat({
+  identity,
+  keep,
+  outbox,
+  changed,
+  heard: (room, message) => {
+    if (room === chat.active) say(announcer, words().heard({ name: message.username, text: message.message }));
+  },
+});
+
+const text = byID("text", HTMLTextAreaElement);
+const panels = new Panels((panel) => void (panel === "people" ? chat.who() : chat.explore()));
+const messages = new Messages(chat);
+const status = new Status(chat);
+const people = new People(chat);
+const views = [
+  new Welcome(chat, () => requestAnimationFrame(() => text.focus())),
+  new Rooms(chat, () => {
+    panels.close();
+    text.focus();
+  }),
+  messages,
+  new Composer(chat, () => messages.toEnd()),
+  people,
+  status,
+];
+
+function draw() {
+  asked = false;
+  for (const view of views) view.draw();
+  const address = chat.active.name === "lobby" ? location.pathname + location.search : `#${encodeURIComponent(chat.active.name)}`;
+  if (location.hash !== (address.startsWith("#") ? address : "")) history.replaceState(null, "", address);
+}
+
+/** @param {unknown} chosen */
+function setLanguage(chosen) {
+  speak(pick(chosen, navigator.languages));
+  document.documentElement.lang = spoken();
+  translate();
+  for (const select of document.querySelectorAll("select")) select.value = spoken();
+}
+
+for (const select of document.querySelectorAll("select")) {
+  for (const [language, name] of Object.entries(languages)) {
+    const option = el("option", "", name);
+    option.value = language;
+    option.lang = language;
+    select.append(option);
+  }
+  select.addEventListener("change", () => {
+    keep.write("language", select.value);
+    setLanguage(select.value);
+    changed();
+  });
+}
+
+byID("other-name", HTMLButtonElement).addEventListener("click", () => {
+  identity.forget();
+  location.reload();
+});
+
+// Other tabs of this browser write too.
+addEventListener("storage", (event) => {
+  if (event.key === "antchat.session") location.reload();
+  if (event.key === "antchat.own") chat.own.reload();
+  changed();
+});
+addEventListener("hashchange", () => openFromAddress());
+document.addEventListener("visibilitychange", () => {
+  chat.attend(chat.attentive);
+  changed();
+});
+
+// Countdown, expiring "is writing", and what another tab left unsent.
+setInterval(() => {
+  if (chat.connection.state === "waiting") status.draw();
+  people.drawTyping();
+  void chat.sender.poke();
+}, 1000);
+
+function openFromAddress() {
+  const name = decode(location.hash.slice(1));
+  if (name) chat.open(name);
+}
+
+/** @param {string} part */
+function decode(part) {
+  try {
+    return decodeURIComponent(part).trim().normalize("NFC");
+  } catch {
+    return "";
+  }
+}
+
+setLanguage(keep.read("language"));
+openFromAddress();
+chat.connection.now();
+draw();
+if (identity.name) text.focus();

@@ -1,0 +1,91 @@
+// The rooms: those that the person is in, and those that there are.
+
+import { words } from "../words/words.js";
+import { button, byID, el, reconcile, say } from "./dom.js";
+
+export class Rooms {
+  /**
+   * @param {import("../chat.js").Chat} chat
+   * @param {() => void} chosen
+   */
+  constructor(chat, chosen) {
+    this.chat = chat;
+    this.chosen = chosen;
+    this.mine = byID("my-rooms", HTMLElement);
+    this.others = byID("other-rooms", HTMLElement);
+    this.none = byID("no-other-rooms", HTMLElement);
+    this.more = byID("more-rooms", HTMLButtonElement);
+    this.more.addEventListener("click", () => void chat.explore(chat.directory.at(-1)?.room));
+    const form = byID("room-form", HTMLFormElement);
+    const name = byID("room-name", HTMLInputElement);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const room = name.value.trim().normalize("NFC");
+      if (room === "") return;
+      name.value = "";
+      this.#open(room);
+    });
+  }
+
+  draw() {
+    const w = words();
+    reconcile(
+      this.mine,
+      [...this.chat.rooms.values()].map((room) => {
+        const active = room === this.chat.active;
+        return {
+          key: room.name,
+          same: `${active} ${room.unread} ${w.leave}`,
+          make: () => {
+            const open = button("room-link", "", () => this.#open(room.name));
+            open.append(el("span", "hash", "#"), el("span", "grow", room.name));
+            if (active) open.setAttribute("aria-current", "page");
+            if (room.unread > 0) {
+              const badge = el("span", "badge", room.unread > 99 ? "99+" : String(room.unread));
+              badge.setAttribute("aria-hidden", "true");
+              open.append(badge, el("span", "hidden-label", w.unread({ count: room.unread })));
+            }
+            const item = el("li", active ? "active" : "", open);
+            if (room.name !== "lobby") {
+              const leave = button("icon leave", "×", () => void this.chat.leave(room));
+              leave.setAttribute("aria-label", w.leaveRoom({ room: room.name }));
+              leave.title = w.leave;
+              item.append(leave);
+            }
+            return item;
+          },
+        };
+      }),
+    );
+    const others = this.chat.directory.filter(({ room }) => !this.chat.rooms.has(room));
+    reconcile(
+      this.others,
+      others.map(({ room, numUsers }) => ({
+        key: room,
+        same: `${numUsers} ${w.join}`,
+        make: () => {
+          const open = button("room-link", "", () => this.#open(room));
+          const count = el("span", "muted", String(numUsers));
+          count.title = w.peopleCount({ count: numUsers });
+          open.append(el("span", "hash", "#"), el("span", "grow", room), count);
+          open.setAttribute("aria-label", `${w.joinRoom({ room })}, ${w.peopleCount({ count: numUsers })}`);
+          return el("li", "", open);
+        },
+      })),
+    );
+    this.none.hidden = others.length > 0;
+    this.more.hidden = !this.chat.directoryMore;
+    say(byID("room-title", HTMLElement), this.chat.active.name);
+    const elsewhere = this.chat.unread - this.chat.active.unread;
+    const badge = byID("elsewhere", HTMLElement);
+    badge.hidden = elsewhere === 0;
+    say(badge, elsewhere > 99 ? "99+" : String(elsewhere));
+    document.title = this.chat.unread > 0 ? `(${this.chat.unread}) ${w.appName}` : `${this.chat.active.name} · ${w.appName}`;
+  }
+
+  /** @param {string} room */
+  #open(room) {
+    this.chat.open(room);
+    this.chosen();
+  }
+}

@@ -1,0 +1,33 @@
+// The state of the connection, in plain words.
+
+import { words } from "../words/words.js";
+import { byID, say } from "./dom.js";
+
+export class Status {
+  /** @param {import("../chat.js").Chat} chat */
+  constructor(chat) {
+    this.connection = chat.connection;
+    this.state = byID("state", HTMLElement);
+    this.trouble = byID("trouble", HTMLElement);
+    this.text = byID("trouble-text", HTMLElement);
+    this.tryNow = byID("try-now", HTMLButtonElement);
+    this.tryNow.addEventListener("click", () => this.connection.now());
+    this.wasConnected = false;
+  }
+
+  draw() {
+    const w = words();
+    const { state, retryAt, refusal } = this.connection;
+    const down = state !== "connected";
+    this.wasConnected ||= !down;
+    this.state.dataset.state = state;
+    // The countdown is shown but not read out: a screen reader would speak every second.
+    say(this.state, state === "connected" ? w.connected : state === "offline" ? w.offline : w.connecting);
+    const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
+    const lost = refusal ? w.refusedConnection({ reason: refusal }) : w.reconnecting({ seconds });
+    say(this.text, state === "offline" ? w.offline : state === "waiting" ? lost : down ? w.connecting : "");
+    this.trouble.dataset.state = state;
+    this.trouble.hidden = !down || (state === "connecting" && !this.wasConnected);
+    this.tryNow.hidden = state === "connecting";
+  }
+}

@@ -1,0 +1,94 @@
+/** @param {number} n @param {string} one @param {string} many */
+const plural = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+
+export const en = {
+  appName: "Antchat",
+  language: "Language",
+
+  welcome: "Say hello",
+  welcomeHint: "Choose the name that others see.",
+  yourName: "Your name",
+  enter: "Start chatting",
+  otherName: "Use another name",
+  /** @param {{name: string}} p */
+  youAre: ({ name }) => `You are ${name}`,
+
+  rooms: "Rooms",
+  yourRooms: "Your rooms",
+  otherRooms: "Other rooms",
+  moreRooms: "Show more rooms",
+  noOtherRooms: "There are no other rooms yet.",
+  roomName: "Room name",
+  joinOrCreate: "Join or create a room",
+  join: "Join",
+  leave: "Leave",
+  /** @param {{room: string}} p */
+  leaveRoom: ({ room }) => `Leave ${room}`,
+  /** @param {{room: string}} p */
+  joinRoom: ({ room }) => `Join ${room}`,
+  /** @param {{count: number}} p */
+  unread: ({ count }) => plural(count, "unread message", "unread messages"),
+  skip: "Skip to the message box",
+
+  people: "Who is here",
+  /** @param {{count: number}} p */
+  peopleCount: ({ count }) => plural(count, "person here", "people here"),
+  /** @param {{count: number}} p */
+  morePeople: ({ count }) => `and ${count.toLocaleString("en")} more`,
+  you: "you",
+  close: "Close",
+
+  messages: "Messages",
+  message: "Message",
+  /** @param {{room: string}} p */
+  writeTo: ({ room }) => `Message ${room}`,
+  send: "Send",
+  emptyRoom: "Nothing has been said here yet. Begin!",
+  /** @param {{room: string}} p */
+  beginning: ({ room }) => `This is where ${room} begins.`,
+  loading: "Loading older messages…",
+  today: "Today",
+  yesterday: "Yesterday",
+  toNewest: "Newest messages",
+  /** @param {{count: number}} p */
+  newMessages: ({ count }) => plural(count, "new message", "new messages"),
+  /** @param {{from: number, to: number}} p */
+  lost: ({ from, to }) => `${plural(to - from + 1, "message", "messages")} could not be kept by the server.`,
+  /** @param {{name: string, text: string}} p */
+  heard: ({ name, text }) => `${name}: ${text}`,
+
+  sending: "Sending…",
+  waiting: "Sends when you are connected",
+  retry: "Try again",
+  discard: "Discard",
+  /** @param {{reason: string}} p */
+  failed: ({ reason }) => `Not sent: ${reason}`,
+  outboxFull: "Too many messages are waiting. Wait until some are sent.",
+
+  /** @param {{names: string[]}} p */
+  typing: ({ names: [a, b, c] }) => (c ? "Several people are writing…" : b ? `${a} and ${b} are writing…` : `${a} is writing…`),
+
+  connected: "Connected",
+  connecting: "Connecting…",
+  /** @param {{seconds: number}} p */
+  reconnecting: ({ seconds }) => `Connection lost. Trying again in ${seconds} s.`,
+  offline: "You are offline. What you write is kept and sent later.",
+  /** @param {{reason: string}} p */
+  refusedConnection: ({ reason }) => `The server refused the connection: ${reason}`,
+  tryNow: "Try now",
+  /** @param {{reason: string}} p */
+  refusedRoom: ({ reason }) => `This room cannot be entered: ${reason}`,
+  /** @param {{reason: string}} p */
+  refusedName: ({ reason }) => `That name was not accepted: ${reason}`,
+
+  reasonUnsure: "it may have arrived before the connection broke",
+  reasonText: "the server does not accept this text",
+  reasonTooLong: "it is too long",
+  reasonRate: "too much in a short time",
+  reasonName: "this name is not allowed",
+  reasonRoom: "this room name is not allowed",
+  reasonRights: "you may not do that here",
+  reasonFull: "it is full",
+  /** @param {{code: string}} p */
+  reasonOther: ({ code }) => `the server said “${code}”`,
+};

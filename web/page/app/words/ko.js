@@ -1,0 +1,77 @@
+/** @param {number} n */
+const number = (n) => n.toLocaleString("ko");
+
+/** @type {typeof import("./en.js").en} */
+export const ko = {
+  appName: "Antchat",
+  language: "언어",
+
+  welcome: "반갑습니다",
+  welcomeHint: "다른 사람에게 보일 이름을 정하세요.",
+  yourName: "이름",
+  enter: "대화 시작",
+  otherName: "다른 이름 쓰기",
+  youAre: ({ name }) => `${name} 님`,
+
+  rooms: "대화방",
+  yourRooms: "참여 중인 방",
+  otherRooms: "다른 방",
+  moreRooms: "방 더 보기",
+  noOtherRooms: "아직 다른 방이 없습니다.",
+  roomName: "방 이름",
+  joinOrCreate: "방 들어가기 또는 만들기",
+  join: "들어가기",
+  leave: "나가기",
+  leaveRoom: ({ room }) => `${room} 방 나가기`,
+  joinRoom: ({ room }) => `${room} 방 들어가기`,
+  unread: ({ count }) => `읽지 않은 메시지 ${number(count)}개`,
+  skip: "메시지 입력란으로 건너뛰기",
+
+  people: "참여자",
+  peopleCount: ({ count }) => `${number(count)}명 참여 중`,
+  morePeople: ({ count }) => `외 ${number(count)}명`,
+  you: "나",
+  close: "닫기",
+
+  messages: "메시지 목록",
+  message: "메시지",
+  writeTo: ({ room }) => `${room} 방에 메시지 보내기`,
+  send: "보내기",
+  emptyRoom: "아직 나눈 이야기가 없습니다. 먼저 시작해 보세요!",
+  beginning: ({ room }) => `${room} 방의 첫 메시지입니다.`,
+  loading: "이전 메시지를 불러오는 중…",
+  today: "오늘",
+  yesterday: "어제",
+  toNewest: "최근 메시지로",
+  newMessages: ({ count }) => `새 메시지 ${number(count)}개`,
+  lost: ({ from, to }) => `서버에 보관되지 못한 메시지가 ${number(to - from + 1)}개 있습니다.`,
+  heard: ({ name, text }) => `${name}: ${text}`,
+
+  sending: "보내는 중…",
+  waiting: "연결되면 보냅니다",
+  retry: "다시 보내기",
+  discard: "지우기",
+  failed: ({ reason }) => `보내지 못했습니다: ${reason}`,
+  outboxFull: "보내지 못한 메시지가 너무 많습니다. 잠시 후 다시 써 주세요.",
+
+  typing: ({ names: [a, b, c] }) => (c ? "여러 명이 입력하고 있습니다…" : b ? `${a} 님과 ${b} 님이 입력하고 있습니다…` : `${a} 님이 입력하고 있습니다…`),
+
+  connected: "연결됨",
+  connecting: "연결하는 중…",
+  reconnecting: ({ seconds }) => `연결이 끊겼습니다. ${seconds}초 뒤에 다시 시도합니다.`,
+  offline: "오프라인입니다. 쓰신 메시지는 보관했다가 연결되면 보냅니다.",
+  refusedConnection: ({ reason }) => `서버가 연결을 거절했습니다: ${reason}`,
+  tryNow: "지금 시도",
+  refusedRoom: ({ reason }) => `이 방에 들어갈 수 없습니다: ${reason}`,
+  refusedName: ({ reason }) => `이 이름은 쓸 수 없습니다: ${reason}`,
+
+  reasonUnsure: "연결이 끊기기 전에 이미 전달되었을 수 있습니다",
+  reasonText: "서버가 받지 않는 내용입니다",
+  reasonTooLong: "너무 깁니다",
+  reasonRate: "짧은 시간에 너무 많이 보냈습니다",
+  reasonName: "허용되지 않는 이름입니다",
+  reasonRoom: "허용되지 않는 방 이름입니다",
+  reasonRights: "권한이 없습니다",
+  reasonFull: "자리가 가득 찼습니다",
+  reasonOther: ({ code }) => `서버 응답 “${code}”`,
+};

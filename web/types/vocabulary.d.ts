@@ -1,0 +1,74 @@
+// The shapes of docs/protocol.md that the page speaks, for the type check.
+
+/** What a person wrote. */
+interface Message {
+  username: string;
+  message: string;
+  room: string;
+  id?: string;
+  seq: number;
+  /** Milliseconds since 1970, by the server's clock. */
+  ts: number;
+}
+
+/** Sequence numbers that the server lost for good, both ends included. */
+interface Gap {
+  from: number;
+  to: number;
+}
+
+type Person = string | { username: string };
+
+interface Joined {
+  room: string;
+  epoch: string;
+  seq: number;
+  numUsers: number;
+  users: Person[];
+  messages: Message[];
+  more: boolean;
+  gap?: Gap | null;
+}
+
+interface History {
+  messages: Message[];
+  epoch: string;
+  more: boolean;
+}
+
+interface RoomSummary {
+  room: string;
+  numUsers: number;
+  seq: number;
+}
+
+interface Stored {
+  id: string;
+  room: string;
+  seq: number;
+  ts: number;
+}
+
+interface Refusal {
+  code: string;
+  message: string;
+  retryable: boolean;
+}
+
+/** A message that waits in this browser. */
+interface Waiting {
+  id: string;
+  room: string;
+  text: string;
+  /** When it was written, milliseconds since 1970, and a counter within that. */
+  at: number;
+  n: number;
+  /** The tab that wrote it. */
+  tab: string;
+  /** When it was first handed to the connection; 0: never. */
+  first: number;
+  /** When it was last handed to the connection; 0: never. */
+  tried: number;
+  /** Why it waits for the person: a refusal's code, or "unsure"; "": it does not. */
+  failed: string;
+}
