@@ -112,6 +112,9 @@ func (c *Counts) Take() map[string]int {
 	return rooms
 }
 
+// Len is the number of rooms to be told of.
+func (c *Counts) Len() int { return len(c.rooms) }
+
 // RoomInfo is one line of the list of rooms.
 type RoomInfo struct {
 	Room     string `json:"room"`

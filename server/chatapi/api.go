@@ -1,0 +1,218 @@
+package chatapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/socketio"
+)
+
+// Views is what socketio.Options.Views must be for the chat: its own
+// vocabulary and the tutorial's.
+const Views = 2
+
+// The views.
+const (
+	viewChat socketio.View = iota
+	viewTutorial
+)
+
+// Options of the chat. The zero value of a field means its default.
+type Options struct {
+	// Limits of what clients may make. Limits.AnnounceMax is
+	// presence.announce_max.
+	Limits chat.Limits
+	// RelayEvents are names of custom events that are passed on, unlogged, to
+	// the room in their first argument. They may not be names of the
+	// vocabulary or of the protocol.
+	RelayEvents []string
+	// TypingExpiry is how long a sign of typing holds. 5 s.
+	TypingExpiry time.Duration
+	// CountInterval is how often a big room is told its number of people, at
+	// most. 1 s.
+	CountInterval time.Duration
+	// Backlog is how many missed messages a socket with the tutorial's
+	// vocabulary is sent at most, the newest. 1,000.
+	Backlog int
+	// StoreTimeout bounds each request's wait for the store. 10 s.
+	StoreTimeout time.Duration
+	// Logger for what an operator should know. Nothing is logged without it.
+	Logger *slog.Logger
+	Hooks  Hooks
+}
+
+// Hooks tell what happens. Any of them may be nil; they must be fast.
+type Hooks struct {
+	// Sent: a message is in its room's log; duplicate when it was before.
+	Sent func(duplicate bool)
+	// Refused: a request was refused.
+	Refused func(event string, code Code)
+	// Named: a socket's person has a name now.
+	Named func()
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.TypingExpiry, 5 * time.Second}, {&o.CountInterval, time.Second}, {&o.StoreTimeout, 10 * time.Second}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if o.Backlog <= 0 {
+		o.Backlog = 1000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// API is the chat on one namespace. Safe for concurrent use.
+type API struct {
+	// Immutable.
+	ns      *socketio.Namespace
+	chat    *chat.Chat
+	log     chat.Log
+	options Options
+
+	// members has the *member of each connected socket, by *socketio.Socket.
+	members sync.Map
+
+	// The worker's: one goroutine, which sleeps while there is nothing to
+	// expire and nothing to count.
+	stop   context.Context // ends with Close
+	cancel context.CancelFunc
+	wake   chan struct{} // never closed; one place
+	done   chan struct{} // closed by the worker
+
+	mu     sync.Mutex
+	typing *chat.Typing // guarded by mu
+	counts chat.Counts  // guarded by mu
+}
+
+// Store is what the chat needs of an adapter.
+type Store interface {
+	chat.Log
+	adapter.Presence
+}
+
+// New makes a namespace the chat's: it registers middleware, handlers and
+// rendering, so the namespace must not serve yet and must be of a server with
+// Views and ErrorPayload of this package. Close ends it. The error says which
+// option is wrong.
+func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
+	o = o.withDefaults()
+	a := &API{
+		ns: ns, chat: chat.New(ns.Name(), store, store, o.Limits), log: store, options: o,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		typing: chat.NewTyping(o.TypingExpiry, time.Second),
+	}
+	if err := checkRelay(o.RelayEvents); err != nil {
+		return nil, err
+	}
+	a.stop, a.cancel = context.WithCancel(context.Background())
+	ns.Use(a.identify)
+	ns.OnConnect(a.connected)
+	ns.OnDisconnect(a.disconnected)
+	ns.Render(render)
+	ns.OnGap(gapEvent)
+	ns.OnPresence(a.presenceEvent)
+	ns.UseEvent(a.refused)
+	a.handle()
+	go a.work()
+	return a, nil
+}
+
+// Close ends the API's goroutine and waits for it. The namespace must have
+// stopped serving.
+func (a *API) Close(ctx context.Context) error {
+	a.cancel()
+	select {
+	case <-a.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close chat: %w", ctx.Err())
+	}
+}
+
+// handle registers the vocabulary. Every other event ends as
+// socketio.ErrUnknownEvent.
+func (a *API) handle() {
+	on(a, eventAddUser, a.addUser)
+	on(a, eventNewMessage, a.newMessage)
+	a.ns.Handle(eventChatMsg, a.chatMessage)
+	on(a, eventTyping, a.startTyping)
+	on(a, eventStopTyping, a.stopTyping)
+	on(a, eventJoinRoom, a.joinRoom)
+	on(a, eventLeaveRoom, a.leaveRoom)
+	on(a, eventHistory, a.history)
+	on(a, eventWho, a.who)
+	on(a, eventRooms, a.rooms)
+	for _, name := range a.options.RelayEvents {
+		a.ns.Handle(name, a.relay)
+	}
+}
+
+// on registers a request with one payload, and gives it the store's time.
+func on[In, Out any](a *API, event string, h func(ctx context.Context, m *member, in In) (Out, error)) {
+	socketio.On(a.ns, event, func(ctx context.Context, s *socketio.Socket, in In) (Out, error) {
+		ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
+		defer cancel()
+		m, err := a.member(s)
+		if err != nil {
+			var none Out
+			return none, err
+		}
+		return h(ctx, m, in)
+	})
+}
+
+// refused is the middleware that counts and logs what fails.
+func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
+	return func(ctx context.Context, s *socketio.Socket, e *socketio.Incoming) (socketio.Reply, error) {
+		reply, err := next(ctx, s, e)
+		if err == nil {
+			return reply, nil
+		}
+		code, _ := classify(err)
+		if a.options.Hooks.Refused != nil {
+			a.options.Hooks.Refused(e.Name, code)
+		}
+		if code == CodeInternal || code == CodeUnavailable && !errors.Is(err, context.Canceled) {
+			a.options.Logger.Warn("request failed", "event", e.Name, "code", string(code), "err", err)
+		}
+		return reply, err
+	}
+}
+
+// vocabulary is every name that the chat itself uses.
+var vocabulary = []string{
+	eventAddUser, eventNewMessage, eventChatMsg, eventTyping, eventStopTyping, eventJoinRoom, eventLeaveRoom,
+	eventHistory, eventWho, eventRooms, eventLogin, eventUserJoined, eventUserLeft, eventRoomUsers, eventRoomGap, eventError,
+}
+
+func checkRelay(names []string) error {
+	for i, name := range names {
+		switch {
+		case name == "" || len(name) > 128:
+			return fmt.Errorf("relay event %q: must have 1 to 128 bytes", name)
+		case slices.Contains(vocabulary, name):
+			return fmt.Errorf("relay event %q: is a name of the chat's own", name)
+		case slices.Contains(names[:i], name):
+			return fmt.Errorf("relay event %q: is named twice", name)
+		}
+		if _, err := socketio.NewEvent(name); err != nil {
+			return fmt.Errorf("relay event %q: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package chatapi
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+
+	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/socketio"
+)
+
+// newMessage stores a message; members get it from the sequencer.
+func (a *API) newMessage(ctx context.Context, m *member, in NewMessage) (Stored, error) {
+	return a.send(ctx, m, cmp.Or(in.Room, chat.Lobby), in.Message, in.ID)
+}
+
+// chatMessage is newMessage in the tutorial's words: (text, clientOffset?).
+// It is acknowledged without arguments once the message is stored.
+func (a *API) chatMessage(ctx context.Context, s *socketio.Socket, e *socketio.Incoming) (socketio.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
+	defer cancel()
+	m, err := a.member(s)
+	if err != nil {
+		return socketio.Reply{}, err
+	}
+	var text string
+	var clientOffset *string // null and absent: none
+	if err := e.Args.Decode(0, &text); err != nil {
+		return socketio.Reply{}, err
+	}
+	if err := e.Args.Decode(1, &clientOffset); err != nil {
+		return socketio.Reply{}, err
+	}
+	id := ""
+	if clientOffset != nil {
+		id = *clientOffset
+	}
+	_, err = a.send(ctx, m, chat.Lobby, text, id)
+	return socketio.Reply{}, err
+}
+
+func (a *API) send(ctx context.Context, m *member, room, text, id string) (Stored, error) {
+	room, err := a.chat.Limits().Room(room)
+	if err != nil {
+		return Stored{}, err
+	}
+	if !m.in(room) {
+		return Stored{}, chat.ErrNotMember
+	}
+	sent, err := a.chat.Send(ctx, chat.Outgoing{
+		From: m.author, Room: room, Text: text, ID: id, Public: publicID(m.socket, id),
+		Socket: m.socket.ID(), Owner: m.socket.Owner(),
+	})
+	if err != nil {
+		return Stored{}, err
+	}
+	if a.options.Hooks.Sent != nil {
+		a.options.Hooks.Sent(sent.Duplicate)
+	}
+	return Stored{ID: sent.ID, Room: sent.Room, Seq: sent.Seq, Epoch: sent.Epoch, TS: chat.Milliseconds(sent.Time)}, nil
+}
+
+// publicID is what others see in place of an id, or "" for the id itself. Many
+// clients build ids from their socket id; in protocol 4 that is the id of the
+// Engine.IO session, and whoever knows it can take part in the session.
+func publicID(s *socketio.Socket, id string) string {
+	if s.Protocol() != 4 || !strings.Contains(id, s.ID()) {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(id))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// history reads a page. Rooms are open to everybody in this version, so
+// membership is not asked for.
+func (a *API) history(ctx context.Context, _ *member, in History) (HistoryPage, error) {
+	room, err := a.chat.Limits().Room(cmp.Or(in.Room, chat.Lobby))
+	if err != nil {
+		return HistoryPage{}, err
+	}
+	if err := a.chat.Limits().Epoch(in.Epoch); err != nil {
+		return HistoryPage{}, err
+	}
+	page, err := a.chat.History(ctx, room, chat.HistoryQuery{Before: in.Before, After: in.After, Epoch: in.Epoch, Limit: in.Limit})
+	if err != nil {
+		return HistoryPage{}, err
+	}
+	return HistoryPage{Messages: page.Messages, Epoch: page.Epoch, More: page.More, Gap: page.Gap}, nil
+}

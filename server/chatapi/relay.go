@@ -1,0 +1,31 @@
+package chatapi
+
+import (
+	"context"
+
+	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/socketio"
+)
+
+// relay passes a custom event on to the room in its first argument, as it
+// came, binary parts included: not stored in the room's log, but a client that
+// comes back within the recovery window gets it. Only members may.
+func (a *API) relay(ctx context.Context, s *socketio.Socket, e *socketio.Incoming) (socketio.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
+	defer cancel()
+	m, err := a.member(s)
+	if err != nil {
+		return socketio.Reply{}, err
+	}
+	var room string
+	if err := e.Args.Decode(0, &room); err != nil {
+		return socketio.Reply{}, err
+	}
+	if room, err = a.chat.Limits().Room(room); err != nil {
+		return socketio.Reply{}, err
+	}
+	if !m.in(room) {
+		return socketio.Reply{}, chat.ErrNotMember
+	}
+	return socketio.Reply{}, s.To(chat.AdapterRoom(room)).EmitEvent(ctx, e.Event)
+}

@@ -1,0 +1,64 @@
+package chatapi
+
+import (
+	"strconv"
+
+	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/socketio"
+)
+
+// lobbyRoom is the adapter's name of the lobby.
+var lobbyRoom = chat.AdapterRoom(chat.Lobby)
+
+// render puts a delivery into a vocabulary. It runs on the sequencer, once per
+// delivery and view in use: one allocation and one copy for a message, nothing
+// for anything else.
+func render(v socketio.View, d *adapter.Delivery) (e adapter.Event, toSender, ok bool) {
+	switch {
+	case !chat.IsMessage(d):
+		return d.Event, d.Class != adapter.Logged, true
+	case v == viewTutorial && d.Room == lobbyRoom:
+		return chatMessageEvent(d), true, true
+	}
+	return newMessageEvent(d), false, true
+}
+
+// spliced is more than what a message gains over its stored form.
+const spliced = 96
+
+// newMessageEvent is ["new message",{...}].
+func newMessageEvent(d *adapter.Delivery) adapter.Event {
+	b := make([]byte, 0, len(d.Event.Data)+spliced)
+	b = append(b, `["`+eventNewMessage+`",`...)
+	b = chat.AppendMessage(b, d)
+	return adapter.Event{Name: eventNewMessage, Data: append(b, ']')}
+}
+
+// chatMessageEvent is ["chat message","text",seq], the seq being what the
+// tutorial calls the server's offset.
+func chatMessageEvent(d *adapter.Delivery) adapter.Event {
+	text := chat.Text(d)
+	b := make([]byte, 0, len(text)+48)
+	b = append(b, `["`+eventChatMsg+`",`...)
+	b = append(b, text...)
+	b = append(b, ',')
+	b = strconv.AppendUint(b, d.Seq, 10)
+	return adapter.Event{Name: eventChatMsg, Data: append(b, ']')}
+}
+
+// gapEvent tells a room's members what is lost for good.
+func gapEvent(g adapter.Gap) adapter.Event {
+	room, _ := chat.RoomName(g.Room)
+	return event(eventRoomGap, RoomGap{Room: room, Epoch: g.Epoch, From: g.From, To: g.To})
+}
+
+// event encodes an event of the vocabulary, whose payloads are structs of
+// strings and numbers: encoding them cannot fail.
+func event(name string, payload any) adapter.Event {
+	e, err := socketio.NewEvent(name, payload)
+	if err != nil {
+		panic("chatapi: encode " + name + ": " + err.Error())
+	}
+	return e
+}

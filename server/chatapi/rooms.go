@@ -1,0 +1,167 @@
+package chatapi
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/server/chat"
+)
+
+// addUser gives the socket's person a name, once.
+func (a *API) addUser(ctx context.Context, m *member, in AddUser) (AddedUser, error) {
+	if m.named { // a repetition only acknowledges
+		n, err := a.chat.Count(ctx, chat.Lobby)
+		if err != nil {
+			return AddedUser{}, err
+		}
+		return AddedUser{Username: m.author.Name, NumUsers: n, Rooms: chat.Rooms(m.socket.Rooms())}, nil
+	}
+	name, err := a.chat.Limits().Name(in.Username)
+	if err != nil {
+		return AddedUser{}, err
+	}
+	guest := m.author.Name
+	m.author.Name, m.named = name, true
+	if err := a.name(ctx, m); err != nil {
+		m.author.Name, m.named = guest, false
+		for _, room := range chat.Rooms(m.socket.Rooms()) {
+			a.chat.Exit(room, m.handle, m.author.User, true)
+		}
+		return AddedUser{}, err
+	}
+	n, err := a.chat.Count(ctx, chat.Lobby)
+	if err != nil {
+		return AddedUser{}, err
+	}
+	if a.options.Hooks.Named != nil {
+		a.options.Hooks.Named()
+	}
+	if err := m.socket.Emit(eventLogin, Login{NumUsers: n}); err != nil {
+		return AddedUser{}, err
+	}
+	return AddedUser{Username: name, NumUsers: n, Rooms: chat.Rooms(m.socket.Rooms())}, nil
+}
+
+// name remembers a new name and announces the person.
+func (a *API) name(ctx context.Context, m *member) error {
+	if err := a.enterAll(ctx, m); err != nil {
+		return err
+	}
+	return m.remember()
+}
+
+// remember writes the name into the session, keeping the rest.
+func (m *member) remember() error {
+	r, err := dataOf(m.socket)
+	if err != nil {
+		return err
+	}
+	r.Name = m.author.Name
+	return m.socket.SetData(r)
+}
+
+// joinRoom makes the socket a member and answers with what the client lacks.
+// The socket is held until the answer is queued, so the two meet.
+func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom, error) {
+	limits := a.chat.Limits()
+	room, err := limits.Room(in.Room)
+	if err != nil {
+		return JoinedRoom{}, err
+	}
+	if err := limits.Epoch(in.Epoch); err != nil {
+		return JoinedRoom{}, err
+	}
+	was := m.in(room)
+	if !was && len(chat.Rooms(m.socket.Rooms())) >= limits.RoomsPerSocket {
+		return JoinedRoom{}, chat.ErrTooManyRooms
+	}
+	query := chat.JoinQuery{Since: in.Since, Epoch: in.Epoch, Limit: in.Limit}
+	cut, err := m.socket.JoinRead(ctx, chat.AdapterRoom(room), *a.chat.JoinRead(query))
+	if err != nil {
+		return JoinedRoom{}, err
+	}
+	answer, err := a.joined(ctx, m, room, query, cut.Read)
+	if err != nil && !was {
+		// The client is told that it has not joined, so it must not have.
+		a.leave(ctx, m, room)
+	}
+	return answer, err
+}
+
+// leaveRoom ends membership. Whoever is no member has left already.
+func (a *API) leaveRoom(ctx context.Context, m *member, in RoomOnly) (LeftRoom, error) {
+	room, err := a.chat.Limits().Room(cmp.Or(in.Room, chat.Lobby))
+	if err != nil {
+		return LeftRoom{}, err
+	}
+	if !m.in(room) {
+		return LeftRoom{Room: room}, nil
+	}
+	if err := a.leave(ctx, m, room); err != nil {
+		return LeftRoom{}, err
+	}
+	return LeftRoom{Room: room}, nil
+}
+
+// leave takes the socket out first, so that it is not told of its own going.
+func (a *API) leave(ctx context.Context, m *member, room string) error {
+	if err := m.socket.Leave(ctx, chat.AdapterRoom(room)); err != nil {
+		return err
+	}
+	a.silence(ctx, m.socket.ID(), room)
+	if m.named {
+		a.chat.Exit(room, m.handle, m.author.User, true)
+	}
+	return nil
+}
+
+// who lists a room's people.
+func (a *API) who(ctx context.Context, _ *member, in RoomOnly) (RoomPeople, error) {
+	room, err := a.chat.Limits().Room(cmp.Or(in.Room, chat.Lobby))
+	if err != nil {
+		return RoomPeople{}, err
+	}
+	roster, err := a.chat.Who(ctx, room)
+	if err != nil {
+		return RoomPeople{}, err
+	}
+	return RoomPeople{Room: room, NumUsers: roster.NumUsers, Users: roster.Users}, nil
+}
+
+// rooms lists rooms by page.
+func (a *API) rooms(ctx context.Context, _ *member, in ListRooms) (RoomList, error) {
+	after := ""
+	if in.After != "" {
+		var err error
+		if after, err = a.chat.Limits().Room(in.After); err != nil {
+			return RoomList{}, err
+		}
+	}
+	rooms, more, err := a.chat.ListRooms(ctx, after, in.Limit)
+	if err != nil {
+		return RoomList{}, err
+	}
+	return RoomList{Rooms: rooms, More: more}, nil
+}
+
+// joined makes the answer of a join, while the socket is held.
+func (a *API) joined(ctx context.Context, m *member, room string, q chat.JoinQuery, cut *adapter.LogSlice) (JoinedRoom, error) {
+	page, err := a.chat.Joined(ctx, q, cut)
+	if err != nil {
+		return JoinedRoom{}, err
+	}
+	if m.named {
+		if _, err := a.chat.Enter(ctx, room, m.handle, m.author); err != nil {
+			return JoinedRoom{}, err
+		}
+	}
+	roster, err := a.chat.Who(ctx, room)
+	if err != nil {
+		return JoinedRoom{}, err
+	}
+	return JoinedRoom{
+		Room: room, Epoch: page.Epoch, Seq: page.Seq, NumUsers: roster.NumUsers, Users: roster.Users,
+		Messages: page.Messages, More: page.More, Gap: page.Gap,
+	}, nil
+}

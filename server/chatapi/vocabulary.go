@@ -1,0 +1,214 @@
+package chatapi
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/antchat/antchat/server/chat"
+)
+
+// Requests: what a client sends. Some names go both ways.
+const (
+	eventAddUser    = "add user"
+	eventNewMessage = chat.EntryMessage
+	eventChatMsg    = "chat message"
+	eventTyping     = "typing"
+	eventStopTyping = "stop typing"
+	eventJoinRoom   = "join room"
+	eventLeaveRoom  = "leave room"
+	eventHistory    = "history"
+	eventWho        = "who"
+	eventRooms      = "rooms"
+)
+
+// Notices: what only the server sends.
+const (
+	eventLogin      = "login"
+	eventUserJoined = "user joined"
+	eventUserLeft   = "user left"
+	eventRoomUsers  = "room users"
+	eventRoomGap    = "room gap"
+	eventError      = "error message" // emitted by package socketio
+)
+
+// AddUser gives the socket's person a name. It may come as a bare string.
+type AddUser struct {
+	Username string `json:"username"`
+}
+
+// AddedUser acknowledges it. NumUsers is the lobby's.
+type AddedUser struct {
+	Username string   `json:"username"`
+	NumUsers int      `json:"numUsers"`
+	Rooms    []string `json:"rooms"`
+}
+
+// Login is what the sender of "add user" gets as well.
+type Login struct {
+	NumUsers int `json:"numUsers"`
+}
+
+// NewMessage sends a message. A bare string is a message to the lobby.
+type NewMessage struct {
+	Room    string `json:"room,omitempty"` // "": the lobby
+	Message string `json:"message"`
+	ID      string `json:"id,omitempty"`
+}
+
+// Stored acknowledges a message that the room's log has.
+type Stored struct {
+	ID    string `json:"id"`
+	Room  string `json:"room"`
+	Seq   uint64 `json:"seq"`
+	Epoch string `json:"epoch"`
+	TS    int64  `json:"ts"`
+}
+
+// RoomOnly names a room and nothing else; without a payload, the lobby. It may
+// come as a bare string.
+type RoomOnly struct {
+	Room string `json:"room,omitempty"`
+}
+
+// JoinRoom joins a room. It may come as a bare string.
+type JoinRoom struct {
+	Room  string  `json:"room"`
+	Since *uint64 `json:"since,omitempty"`
+	Epoch string  `json:"epoch,omitempty"`
+	Limit int     `json:"limit,omitempty"`
+}
+
+// JoinedRoom acknowledges a join. Messages are the newest that the client
+// lacks, ascending, up to Seq; what comes live follows without gap or repeat.
+type JoinedRoom struct {
+	Room     string        `json:"room"`
+	Epoch    string        `json:"epoch"`
+	Seq      uint64        `json:"seq"`
+	NumUsers int           `json:"numUsers"`
+	Users    []chat.Listed `json:"users"`
+	Messages messages      `json:"messages"`
+	More     bool          `json:"more"`
+	Gap      *chat.Range   `json:"gap"`
+}
+
+// LeftRoom acknowledges a leave.
+type LeftRoom struct {
+	Room string `json:"room"`
+}
+
+// History asks for a page of a room's history.
+type History struct {
+	Room   string  `json:"room,omitempty"`
+	Before *uint64 `json:"before,omitempty"`
+	After  *uint64 `json:"after,omitempty"`
+	Epoch  string  `json:"epoch,omitempty"`
+	Limit  int     `json:"limit,omitempty"`
+}
+
+// HistoryPage acknowledges it.
+type HistoryPage struct {
+	Messages messages    `json:"messages"`
+	Epoch    string      `json:"epoch"`
+	More     bool        `json:"more"`
+	Gap      *chat.Range `json:"gap,omitempty"`
+}
+
+// RoomPeople acknowledges "who".
+type RoomPeople struct {
+	Room     string        `json:"room"`
+	NumUsers int           `json:"numUsers"`
+	Users    []chat.Listed `json:"users"`
+}
+
+// ListRooms asks for a page of the list of rooms.
+type ListRooms struct {
+	After string `json:"after,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+// RoomList acknowledges it.
+type RoomList struct {
+	Rooms []chat.RoomInfo `json:"rooms"`
+	More  bool            `json:"more"`
+}
+
+// UserChange tells a room that somebody came or left.
+type UserChange struct {
+	Username string `json:"username"`
+	NumUsers int    `json:"numUsers"`
+	Room     string `json:"room"`
+}
+
+// RoomUsers tells a big room its number of people.
+type RoomUsers struct {
+	Room     string `json:"room"`
+	NumUsers int    `json:"numUsers"`
+}
+
+// UserTyping tells a room that somebody types, or stopped.
+type UserTyping struct {
+	Username string `json:"username"`
+	Room     string `json:"room"`
+}
+
+// RoomGap tells a room that messages are lost for good.
+type RoomGap struct {
+	Room  string `json:"room"`
+	Epoch string `json:"epoch"`
+	From  uint64 `json:"from"`
+	To    uint64 `json:"to"`
+}
+
+// messages are logged messages that are encoded already: each has the fields
+// of chat.Message. An empty list is [], never null.
+type messages []json.RawMessage
+
+// MarshalJSON joins what is encoded; encoding/json would compact and check
+// every message again, which is most of the cost of a page.
+func (m messages) MarshalJSON() ([]byte, error) {
+	size := 2
+	for _, one := range m {
+		size += len(one) + 1
+	}
+	out := append(make([]byte, 0, size), '[')
+	for i, one := range m {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, one...)
+	}
+	return append(out, ']'), nil
+}
+
+// UnmarshalJSON takes a bare string as the name.
+func (p *AddUser) UnmarshalJSON(b []byte) error {
+	type object AddUser
+	return stringOr(b, &p.Username, (*object)(p))
+}
+
+// UnmarshalJSON takes a bare string as the text.
+func (p *NewMessage) UnmarshalJSON(b []byte) error {
+	type object NewMessage
+	return stringOr(b, &p.Message, (*object)(p))
+}
+
+// UnmarshalJSON takes a bare string as the room.
+func (p *RoomOnly) UnmarshalJSON(b []byte) error {
+	type object RoomOnly
+	return stringOr(b, &p.Room, (*object)(p))
+}
+
+// UnmarshalJSON takes a bare string as the room.
+func (p *JoinRoom) UnmarshalJSON(b []byte) error {
+	type object JoinRoom
+	return stringOr(b, &p.Room, (*object)(p))
+}
+
+// stringOr decodes a JSON string into s, or an object into o, whose type has
+// no UnmarshalJSON of its own.
+func stringOr(b []byte, s *string, o any) error {
+	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, s)
+	}
+	return json.Unmarshal(b, o)
+}
