@@ -9,6 +9,11 @@ import { until, within } from "./clients.mjs";
 
 const bin = process.env.ANTCHAT_BIN ?? "";
 
+// Without settings of the caller's own shell.
+const cleanEnv = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("ANTCHAT_") && name !== "PORT" && name !== "REDIS_URL"),
+);
+
 /** A port that is free now. The server must come back to the same one, so it cannot choose. */
 async function freePort() {
   const server = net.createServer();
@@ -34,7 +39,7 @@ export async function antchat(settings = {}) {
   async function begin() {
     log = "";
     child = spawn(bin, [], {
-      env: { ...process.env, ANTCHAT_HTTP_ADDR: "127.0.0.1", ANTCHAT_HTTP_PORT: String(port), ANTCHAT_DATA_DIR: dir, ...settings },
+      env: { ...cleanEnv, ANTCHAT_HTTP_ADDR: "127.0.0.1", ANTCHAT_HTTP_PORT: String(port), ANTCHAT_DATA_DIR: dir, ...settings },
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [child.stdout, child.stderr]) {

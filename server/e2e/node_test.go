@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestInteropProtocol: four generations of socket.io-client over each
+// transport against the protocol layers alone.
+func TestInteropProtocol(t *testing.T) {
+	runNode(t, map[string]string{"ANTCHAT_CONFORMANCE_URL": startConformance(t).url}, "interop/protocol.test.mjs")
+}
+
+// TestInteropChat: the same clients in one room of the real server.
+func TestInteropChat(t *testing.T) { runNode(t, nil, "interop/chat.test.mjs") }
+
+// TestInteropRecovery: cut networks, kill -9, restarts, retries.
+func TestInteropRecovery(t *testing.T) { runNode(t, nil, "interop/recovery.test.mjs") }
+
+// TestBrowser runs every test of the page in Chromium.
+func TestBrowser(t *testing.T) {
+	files, err := filepath.Glob("browser/*.test.mjs")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no browser tests found (%v)", err)
+	}
+	if os.Getenv("ANTCHAT_TEST_CHROME") == "" {
+		if chrome := findChrome(); chrome != "" {
+			t.Setenv("ANTCHAT_TEST_CHROME", chrome)
+		} else {
+			t.Fatal("chromium is missing: install it (Debian: apt-get install chromium) or name it in ANTCHAT_TEST_CHROME")
+		}
+	}
+	server := startServer(t, nil)
+	runNode(t, map[string]string{"ANTCHAT_URL": server.url}, files...)
+}
+
+func findChrome() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
