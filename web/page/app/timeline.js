@@ -35,7 +35,9 @@ export class Timeline {
    * @returns {Message[]} those that are news
    */
   add(messages) {
-    const news = messages.filter((m) => m.seq > this.head || (m.seq > this.first && !this.#has(m.seq)));
+    // Late ones (the answer to one's own message) lie inside the window, or before it when it begins with the log.
+    const late = (/** @type {number} */ seq) => seq < this.last && (seq > this.first || !this.hasOlder) && !this.#has(seq);
+    const news = messages.filter((m) => m.seq > this.head || late(m.seq));
     for (const m of news) this.head = Math.max(this.head, m.seq);
     if (!this.hasNewer) this.#insert(news);
     if (this.messages.length > this.limit * 1.2) this.#dropOldest();

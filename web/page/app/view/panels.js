@@ -7,6 +7,7 @@ export class Panels {
   /** @param {(panel: string) => void} opened */
   constructor(opened) {
     this.opened = opened;
+    this.main = byID("main", HTMLElement);
     /** @type {[HTMLElement, HTMLElement][]} panel and its button */
     this.pairs = [
       [byID("rooms", HTMLElement), byID("show-rooms", HTMLElement)],
@@ -21,6 +22,7 @@ export class Panels {
   }
 
   close() {
+    this.main.inert = false;
     for (const [panel, opener] of this.pairs) {
       if (!panel.classList.contains("open")) continue;
       panel.classList.remove("open");
@@ -39,6 +41,7 @@ export class Panels {
     panel.classList.add("open");
     opener.setAttribute("aria-expanded", "true");
     document.body.classList.add("panel-open");
+    this.main.inert = true;
     const close = panel.querySelector("[data-close]");
     if (close instanceof HTMLElement) close.focus();
     this.opened(panel.id);

@@ -21,8 +21,8 @@ export class Status {
     const down = state !== "connected";
     this.wasConnected ||= !down;
     this.state.dataset.state = state;
-    // The countdown is shown but not read out: a screen reader would speak every second.
-    say(this.state, state === "connected" ? w.connected : state === "offline" ? w.offline : w.connecting);
+    // Only this is read out: the countdown beside it changes every second.
+    say(this.state, { connected: w.connected, connecting: w.connecting, waiting: w.notConnected, offline: w.offlineShort }[state]);
     const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
     const lost = refusal ? w.refusedConnection({ reason: refusal }) : w.reconnecting({ seconds });
     say(this.text, state === "offline" ? w.offline : state === "waiting" ? lost : down ? w.connecting : "");

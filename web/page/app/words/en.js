@@ -18,7 +18,6 @@ export const en = {
   otherRooms: "Other rooms",
   moreRooms: "Show more rooms",
   noOtherRooms: "There are no other rooms yet.",
-  roomName: "Room name",
   joinOrCreate: "Join or create a room",
   join: "Join",
   leave: "Leave",
@@ -73,6 +72,8 @@ export const en = {
   /** @param {{seconds: number}} p */
   reconnecting: ({ seconds }) => `Connection lost. Trying again in ${seconds} s.`,
   offline: "You are offline. What you write is kept and sent later.",
+  offlineShort: "Offline",
+  notConnected: "Not connected",
   /** @param {{reason: string}} p */
   refusedConnection: ({ reason }) => `The server refused the connection: ${reason}`,
   tryNow: "Try now",
@@ -83,12 +84,10 @@ export const en = {
 
   reasonUnsure: "it may have arrived before the connection broke",
   reasonText: "the server does not accept this text",
-  reasonTooLong: "it is too long",
-  reasonRate: "too much in a short time",
-  reasonName: "this name is not allowed",
-  reasonRoom: "this room name is not allowed",
-  reasonRights: "you may not do that here",
-  reasonFull: "it is full",
+  reasonName: "a name is one line of at most 32 characters",
+  reasonRoom: "a room's name is one line of at most 64 characters",
+  reasonNotMember: "you are not in this room",
+  reasonTooManyRooms: "you are in too many rooms, so leave one first",
   /** @param {{code: string}} p */
   reasonOther: ({ code }) => `the server said “${code}”`,
 };

@@ -90,19 +90,23 @@ export function sameDay(a, b) {
   return new Date(a).toDateString() === new Date(b).toDateString();
 }
 
+/** @type {Record<string, keyof Words>} */
+const reasons = {
+  unsure: "reasonUnsure",
+  invalid_name: "reasonName",
+  invalid_room: "reasonRoom",
+  invalid_message: "reasonText",
+  id_conflict: "reasonUnsure",
+  not_member: "reasonNotMember",
+  too_many_rooms: "reasonTooManyRooms",
+};
+
 /**
- * The server's code for a refusal, in words.
+ * The code of a refusal, in words. A code that the page cannot explain is shown as it is.
  * @param {string} code
+ * @returns {string}
  */
 export function reason(code) {
-  const w = words();
-  if (code === "unsure") return w.reasonUnsure;
-  if (/long|large|big|size/.test(code)) return w.reasonTooLong;
-  if (/rate|many|slow/.test(code)) return w.reasonRate;
-  if (/text|message|control|conflict/.test(code)) return w.reasonText;
-  if (/user|name/.test(code)) return w.reasonName;
-  if (/room/.test(code)) return w.reasonRoom;
-  if (/forbid|denied|auth|right|member/.test(code)) return w.reasonRights;
-  if (/full|limit/.test(code)) return w.reasonFull;
-  return w.reasonOther({ code });
+  const key = Object.hasOwn(reasons, code) ? reasons[code] : undefined;
+  return key ? String(words()[key]) : words().reasonOther({ code });
 }
