@@ -111,7 +111,7 @@ func TestSilentClients(t *testing.T) {
 		up.text("5")
 		open = append(open, up)
 	}
-	polls := []*polling{openPolling(t, p.url, 3), openPolling(t, p.url, 4)}
+	polls := []*pollSession{openPolling(t, p.url, 3), openPolling(t, p.url, 4)}
 	for _, ws := range open {
 		silent(ws)
 	}

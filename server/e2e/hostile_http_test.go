@@ -34,7 +34,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "EIO=4&transport=websocket", 400, `{"code":3,"message":"Bad request"}`},
 		{"GET", "EIO=4&transport=websocket&sid=" + open.sid(), 400, `{"code":3,"message":"Bad request"}`},
 	} {
-		status, body := (&polling{t: t, url: p.url + "/socket.io/?" + test.query}).do(test.method, plain, "")
+		status, body := (&pollSession{t: t, url: p.url + "/socket.io/?" + test.query}).do(test.method, plain, "")
 		if status != test.status || body != test.body {
 			t.Errorf("%s %.60s: %d %q, want %d %q", test.method, test.query, status, body, test.status, test.body)
 		}
@@ -149,7 +149,7 @@ func TestHostilePolling(t *testing.T) {
 }
 
 // rawPost begins a POST of the length said and sends only a part.
-func rawPost(t *testing.T, p *process, s *polling, length int, part string) net.Conn {
+func rawPost(t *testing.T, p *process, s *pollSession, length int, part string) net.Conn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", p.addr, deadline)
 	if err != nil {
@@ -205,7 +205,7 @@ func TestHostileUpgrades(t *testing.T) {
 	settings := map[string]string{"ENGINE_UPGRADE_TIMEOUT": "1s"}
 	p := startServer(t, settings)
 	c := startControl(t, p)
-	query := func(s *polling) string { return "EIO=4&transport=websocket&sid=" + s.sid() }
+	query := func(s *pollSession) string { return "EIO=4&transport=websocket&sid=" + s.sid() }
 
 	t.Run("anything but the probe closes only the new transport", func(t *testing.T) {
 		for _, first := range []string{"5", "2", "4x", "40", "1", "2prob", ""} {
@@ -281,7 +281,7 @@ func TestHostileUpgrades(t *testing.T) {
 // later, and gets in once others have gone.
 func TestFullHouse(t *testing.T) {
 	p := startServer(t, map[string]string{"ENGINE_MAX_SESSIONS": "5", "ENGINE_PING_INTERVAL": "1s", "ENGINE_PING_TIMEOUT": "1s"})
-	var abandoned []*polling
+	var abandoned []*pollSession
 	for range 5 {
 		abandoned = append(abandoned, openPolling(t, p.url, 4))
 	}

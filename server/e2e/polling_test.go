@@ -9,17 +9,17 @@ import (
 	"testing"
 )
 
-// polling is a session over HTTP by hand.
-type polling struct {
+// pollSession is a session over HTTP by hand.
+type pollSession struct {
 	t   *testing.T
 	url string // with sid
 }
 
 // openPolling opens a session of the given revision.
-func openPolling(t *testing.T, base string, revision int) *polling {
+func openPolling(t *testing.T, base string, revision int) *pollSession {
 	t.Helper()
 	url := fmt.Sprintf("%s/socket.io/?EIO=%d&transport=polling", base, revision)
-	status, body := (&polling{t: t, url: url}).get()
+	status, body := (&pollSession{t: t, url: url}).get()
 	_, open, ok := strings.Cut(body, "0{") // revision 3 has a length before it
 	if status != http.StatusOK || !ok {
 		t.Fatalf("handshake: %d %q", status, body)
@@ -28,22 +28,22 @@ func openPolling(t *testing.T, base string, revision int) *polling {
 	if err := json.NewDecoder(strings.NewReader("{" + open)).Decode(&hello); err != nil || len(hello.SID) != 20 {
 		t.Fatalf("handshake: %q, %v", body, err)
 	}
-	return &polling{t: t, url: url + "&sid=" + hello.SID}
+	return &pollSession{t: t, url: url + "&sid=" + hello.SID}
 }
 
-func (p *polling) sid() string { _, sid, _ := strings.Cut(p.url, "&sid="); return sid }
+func (p *pollSession) sid() string { _, sid, _ := strings.Cut(p.url, "&sid="); return sid }
 
-func (p *polling) get() (status int, body string) {
+func (p *pollSession) get() (status int, body string) {
 	p.t.Helper()
 	return p.do(http.MethodGet, "", "")
 }
 
-func (p *polling) post(contentType, body string) (status int, answer string) {
+func (p *pollSession) post(contentType, body string) (status int, answer string) {
 	p.t.Helper()
 	return p.do(http.MethodPost, contentType, body)
 }
 
-func (p *polling) do(method, contentType, body string) (int, string) {
+func (p *pollSession) do(method, contentType, body string) (int, string) {
 	p.t.Helper()
 	req, err := http.NewRequestWithContext(p.t.Context(), method, p.url, strings.NewReader(body))
 	if err != nil {
@@ -68,7 +68,7 @@ func (p *polling) do(method, contentType, body string) (int, string) {
 const plain = "text/plain;charset=UTF-8"
 
 // connect joins the root namespace, revision 4.
-func (p *polling) connect() {
+func (p *pollSession) connect() {
 	p.t.Helper()
 	if status, _ := p.post(plain, "40"); status != http.StatusOK {
 		p.t.Fatalf("CONNECT: %d", status)
@@ -79,7 +79,7 @@ func (p *polling) connect() {
 }
 
 // closed expects the session to be gone, or to go with the next polls.
-func (p *polling) closed() {
+func (p *pollSession) closed() {
 	p.t.Helper()
 	waitFor(p.t, "the session to be closed", func() bool {
 		status, body := p.get()
