@@ -1,0 +1,357 @@
+package roomindex
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/antchat/antchat/adapter"
+)
+
+// Index knows the local sockets of one namespace and their rooms.
+//
+// It has one owner, the sequencer: only the owner calls Add, Remove, Join,
+// Leave and Select. Rooms, Session, Find and Len may be called from any
+// goroutine.
+//
+// A membership costs 40 bytes: a slot in the room's two parallel slices and a
+// seat in the socket's list.
+type Index struct {
+	// Written by the owner under mu; the owner reads without it, since nobody
+	// else writes.
+	mu      sync.RWMutex
+	members map[string]*member
+	rooms   map[string]*room
+	all     room
+
+	// Owned by the owner.
+	scratch []adapter.Socket
+	round   uint64 // of the last Select; see member.round
+}
+
+// room is a dense set: a single room's sockets are handed to the Receiver as
+// the slice stands, with no walk and no allocation.
+type room struct {
+	name    string
+	sockets []adapter.Socket
+	members []*member // parallel to sockets
+}
+
+type member struct {
+	socket  adapter.Socket
+	id      string
+	session *adapter.Owner
+	seats   []seat // seats[0] is the namespace's own
+	round   uint64 // last Select that took or refused this member
+}
+
+// seat is where a member sits in a room's slices.
+type seat struct {
+	room *room
+	at   int32
+}
+
+// Found is a socket that Find came upon.
+type Found struct {
+	Socket adapter.Socket
+	Rooms  []string // without the socket's own id
+}
+
+// NewIndex makes an empty index.
+func NewIndex() *Index {
+	return &Index{members: make(map[string]*member), rooms: make(map[string]*room)}
+}
+
+// Add makes a socket known under its id, in no room. A socket that already had
+// the id is taken out and returned: the newer connection of a session replaces
+// the older one. Adding a socket again changes nothing but its session.
+func (x *Index) Add(s adapter.Socket, session *adapter.Owner) (replaced adapter.Socket) {
+	id := s.ID()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if old := x.members[id]; old != nil {
+		if old.socket == s {
+			old.session = session
+			return nil
+		}
+		replaced = old.socket
+		x.removeLocked(old)
+	}
+	m := &member{socket: s, id: id, session: session}
+	x.members[id] = m
+	sit(m, &x.all)
+	return replaced
+}
+
+// Remove forgets a socket and its rooms. It compares the socket itself, so
+// that a replaced connection cannot take its successor out.
+func (x *Index) Remove(s adapter.Socket) bool {
+	m := x.members[s.ID()]
+	if m == nil || m.socket != s {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.removeLocked(m)
+	return true
+}
+
+func (x *Index) removeLocked(m *member) {
+	for len(m.seats) > 0 {
+		x.rise(m, len(m.seats)-1)
+	}
+	delete(x.members, m.id)
+}
+
+// Has reports whether this very socket is known. Owner only.
+func (x *Index) Has(s adapter.Socket) bool {
+	m := x.members[s.ID()]
+	return m != nil && m.socket == s
+}
+
+// Join puts a known socket into rooms and returns those it was not in before.
+// ok is false when the socket is not known.
+func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool) {
+	m := x.members[s.ID()]
+	if m == nil || m.socket != s {
+		return nil, false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range rooms {
+		// The own id needs no seat: Select finds the socket by it.
+		if name == m.id || m.seatIn(name) >= 0 {
+			continue
+		}
+		r := x.rooms[name]
+		if r == nil {
+			r = &room{name: name}
+			x.rooms[name] = r
+		}
+		sit(m, r)
+		joined = append(joined, name)
+	}
+	return joined, true
+}
+
+// Leave takes a socket out of rooms and returns those it was in.
+func (x *Index) Leave(s adapter.Socket, rooms []string) (left []string) {
+	m := x.members[s.ID()]
+	if m == nil || m.socket != s {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range rooms {
+		if i := m.seatIn(name); i > 0 {
+			x.rise(m, i)
+			left = append(left, name)
+		}
+	}
+	return left
+}
+
+// seatIn returns the index of the member's seat in a named room, or -1. A
+// socket is in few rooms, so a scan beats a map and costs no memory.
+func (m *member) seatIn(name string) int {
+	for i := 1; i < len(m.seats); i++ {
+		if m.seats[i].room.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func sit(m *member, r *room) {
+	m.seats = append(m.seats, seat{room: r, at: int32(len(r.sockets))})
+	r.sockets = append(r.sockets, m.socket)
+	r.members = append(r.members, m)
+}
+
+// rise gives up the member's seat i: the room's last member moves into the
+// free place.
+func (x *Index) rise(m *member, i int) {
+	r, at := m.seats[i].room, int(m.seats[i].at)
+	last := len(r.members) - 1
+	if at != last {
+		moved := r.members[last]
+		r.members[at], r.sockets[at] = moved, r.sockets[last]
+		for j := range moved.seats {
+			if moved.seats[j].room == r {
+				moved.seats[j].at = int32(at)
+				break
+			}
+		}
+	}
+	r.members[last], r.sockets[last] = nil, nil
+	r.members, r.sockets = r.members[:last], r.sockets[:last]
+	// A room that was once full must not hold its memory for ever.
+	if c := cap(r.sockets); c > 64 && last < c/4 {
+		r.sockets = append(make([]adapter.Socket, 0, c/2), r.sockets...)
+		r.members = append(make([]*member, 0, c/2), r.members...)
+	}
+	end := len(m.seats) - 1
+	m.seats[i] = m.seats[end]
+	m.seats[end] = seat{}
+	m.seats = m.seats[:end]
+	if last == 0 && r != &x.all {
+		delete(x.rooms, r.name)
+	}
+}
+
+// Select returns the sockets of a target, each once. The slice is valid until
+// the owner's next call and must not be changed. Select does not allocate once
+// its scratch has grown.
+func (x *Index) Select(t *adapter.Target) []adapter.Socket {
+	if len(t.Except) == 0 {
+		switch len(t.Rooms) {
+		case 0:
+			return x.all.sockets
+		case 1:
+			return x.one(t.Rooms[0])
+		}
+	}
+	clear(x.scratch) // keeps no removed socket alive
+	x.scratch = x.scratch[:0]
+	x.round++
+	for _, name := range t.Except {
+		if r := x.rooms[name]; r != nil {
+			for _, m := range r.members {
+				m.round = x.round
+			}
+		}
+		if m := x.members[name]; m != nil {
+			m.round = x.round
+		}
+	}
+	if len(t.Rooms) == 0 {
+		x.take(&x.all)
+	}
+	for _, name := range t.Rooms {
+		if r := x.rooms[name]; r != nil {
+			x.take(r)
+		}
+		if m := x.members[name]; m != nil && m.round != x.round {
+			m.round = x.round
+			x.scratch = append(x.scratch, m.socket)
+		}
+	}
+	return x.scratch
+}
+
+// one selects a single room, which may be a socket's own id.
+func (x *Index) one(name string) []adapter.Socket {
+	r, m := x.rooms[name], x.members[name]
+	switch {
+	case m == nil && r == nil:
+		return nil
+	case m == nil:
+		return r.sockets
+	case r == nil:
+		s := m.seats[0]
+		return s.room.sockets[s.at : s.at+1 : s.at+1]
+	}
+	// Somebody joined a room that is named as a socket's id.
+	clear(x.scratch)
+	x.scratch = append(x.scratch[:0], r.sockets...)
+	if m.seatIn(name) < 0 {
+		x.scratch = append(x.scratch, m.socket)
+	}
+	return x.scratch
+}
+
+func (x *Index) take(r *room) {
+	for i, m := range r.members {
+		if m.round != x.round {
+			m.round = x.round
+			x.scratch = append(x.scratch, r.sockets[i])
+		}
+	}
+}
+
+// Rooms lists the rooms of a socket, without its own id, ascending; nil when
+// the socket is not known.
+func (x *Index) Rooms(id string) []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if m := x.members[id]; m != nil {
+		return m.roomNames()
+	}
+	return nil
+}
+
+func (m *member) roomNames() []string {
+	names := make([]string, 0, len(m.seats)-1)
+	for _, s := range m.seats[1:] {
+		names = append(names, s.room.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Session tells the session that a socket was added with; ok is false when
+// this very socket is not known.
+func (x *Index) Session(s adapter.Socket) (session *adapter.Owner, ok bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	m := x.members[s.ID()]
+	if m == nil || m.socket != s {
+		return nil, false
+	}
+	return m.session, true
+}
+
+// Find is Select for any goroutine: it allocates, and leaves the owner's
+// scratch and rounds alone.
+func (x *Index) Find(t *adapter.Target) []Found {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	seen := make(map[*member]bool)
+	for _, name := range t.Except {
+		if r := x.rooms[name]; r != nil {
+			for _, m := range r.members {
+				seen[m] = true
+			}
+		}
+		if m := x.members[name]; m != nil {
+			seen[m] = true
+		}
+	}
+	var found []Found
+	take := func(m *member) {
+		if m != nil && !seen[m] {
+			seen[m] = true
+			found = append(found, Found{Socket: m.socket, Rooms: m.roomNames()})
+		}
+	}
+	if len(t.Rooms) == 0 {
+		for _, m := range x.all.members {
+			take(m)
+		}
+	}
+	for _, name := range t.Rooms {
+		if r := x.rooms[name]; r != nil {
+			for _, m := range r.members {
+				take(m)
+			}
+		}
+		take(x.members[name])
+	}
+	return found
+}
+
+// Len is the number of sockets.
+func (x *Index) Len() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.members)
+}
+
+// RoomLen is the number of sockets in a room.
+func (x *Index) RoomLen(name string) int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if r := x.rooms[name]; r != nil {
+		return len(r.sockets)
+	}
+	return 0
+}
