@@ -1,0 +1,94 @@
+package engineio
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// facts are what a session keeps of its handshake: copies, so that net/http's
+// memory of the request goes.
+type facts struct {
+	address     string
+	uri         string
+	headers     []string // name, value, …
+	secure      bool
+	crossDomain bool
+}
+
+func (s *Server) gather(r *http.Request) facts {
+	f := facts{
+		address:     clientAddress(r, s.o.TrustedProxies),
+		uri:         strings.Clone(r.URL.RequestURI()),
+		secure:      r.TLS != nil,
+		crossDomain: r.Header.Get("Origin") != "",
+	}
+	if s.o.TrustedProxies > 0 {
+		// The nearest proxy's word; each appends its own.
+		proto := lastOf(r.Header.Values("X-Forwarded-Proto"))
+		f.secure = f.secure || strings.EqualFold(proto, "https")
+	}
+	for _, name := range s.o.Headers {
+		value := r.Host
+		if name != "host" {
+			// Cookies may come as several lines.
+			sep := ", "
+			if name == "cookie" {
+				sep = "; "
+			}
+			value = strings.Join(r.Header.Values(name), sep)
+		}
+		if value != "" && len(value) <= maxHeaderValue {
+			f.headers = append(f.headers, name, strings.Clone(value))
+		}
+	}
+	return f
+}
+
+func lastOf(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	line := lines[len(lines)-1]
+	if i := strings.LastIndexByte(line, ','); i >= 0 {
+		line = line[i+1:]
+	}
+	return strings.TrimSpace(line)
+}
+
+// clientAddress is the peer's address, or the one that the outermost of trusted
+// proxies saw: the trusted-th entry of X-Forwarded-For from the right. What a
+// client itself put there stands further left and is never believed.
+func clientAddress(r *http.Request, trusted int) string {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		peer = r.RemoteAddr
+	}
+	peer = strings.Clone(peer)
+	if trusted <= 0 {
+		return peer
+	}
+	lines := r.Header.Values("X-Forwarded-For")
+	entry := ""
+	for i := len(lines) - 1; i >= 0 && trusted > 0; i-- {
+		rest := lines[i]
+		for more := true; more && trusted > 0; trusted-- {
+			var e string
+			if c := strings.LastIndexByte(rest, ','); c >= 0 {
+				rest, e = rest[:c], rest[c+1:]
+			} else {
+				e, more = rest, false
+			}
+			entry = strings.TrimSpace(e)
+		}
+	}
+	if host, _, err := net.SplitHostPort(entry); err == nil {
+		entry = host
+	}
+	a, err := netip.ParseAddr(strings.Trim(entry, "[]"))
+	if err != nil {
+		return peer
+	}
+	return a.Unmap().WithZone("").String()
+}

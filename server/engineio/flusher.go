@@ -1,0 +1,203 @@
+package engineio
+
+import (
+	"runtime"
+	"sync"
+)
+
+// flusher writes for the sessions that Queue has marked, each message list in
+// one write. A server has one per processor; a session always uses the same.
+type flusher struct {
+	mu   sync.Mutex
+	head *Session // linked by Session.next
+	tail *Session
+
+	wake chan struct{} // never closed
+	stop chan struct{}
+}
+
+func newFlusher(stop chan struct{}) *flusher {
+	return &flusher{wake: make(chan struct{}, 1), stop: stop}
+}
+
+// add marks s. It is called with s.mu held, once until s.flush.
+func (f *flusher) add(s *Session) {
+	f.mu.Lock()
+	first := f.head == nil
+	if first {
+		f.head = s
+	} else {
+		f.tail.next = s
+	}
+	f.tail = s
+	f.mu.Unlock()
+	if first {
+		select {
+		case f.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (f *flusher) take() *Session {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.head
+	f.head, f.tail = nil, nil
+	return s
+}
+
+const (
+	// flushRounds is how many writes one session gets before it is the next one's
+	// turn.
+	flushRounds = 4
+	// flushYield is after how many sessions other goroutines get the processor:
+	// the scheduler does not see the time that direct writes take.
+	flushYield = 64
+)
+
+func (f *flusher) run() {
+	scratch := make([]byte, 0, maxWrite)
+	for {
+		select {
+		case <-f.stop:
+			return
+		case <-f.wake:
+		}
+		for {
+			s := f.take()
+			if s == nil {
+				break
+			}
+			for n := 1; s != nil; n++ {
+				// After flush has cleared dirty, another add may set next.
+				next := s.next
+				s.next = nil
+				s.mu.Lock()
+				s.dirty = false
+				mine := !s.writing && s.state != stateClosed
+				if mine {
+					s.writing = true
+				}
+				s.mu.Unlock()
+				if mine {
+					s.flush(scratch, flushRounds)
+				}
+				s = next
+				if n%flushYield == 0 {
+					runtime.Gosched()
+				}
+			}
+		}
+	}
+}
+
+// flush writes what is queued, in at most rounds writes. The caller has set
+// writing. If the kernel takes no more, a goroutine waits for it.
+func (s *Session) flush(scratch []byte, rounds int) {
+	s.mu.Lock()
+	ws := s.ws
+	var messages, bytes int
+	for round := 0; ; round++ {
+		b := s.queue.batch(scratch, ws.b64)
+		if b == nil {
+			s.drainedLocked()
+			break
+		}
+		if round == rounds {
+			s.writing = false
+			s.dirty = true
+			s.flusher.add(s)
+			break
+		}
+		s.mu.Unlock()
+		n, err := ws.conn.write(b)
+		bytes += n
+		s.mu.Lock()
+		if s.state == stateClosed {
+			// Meanwhile; the queue is gone.
+			s.writing = false
+			break
+		}
+		messages += s.queue.written(n, ws.b64)
+		if err != nil {
+			s.writing = false
+			s.mu.Unlock()
+			s.abort(ReasonTransportError)
+			s.mu.Lock()
+			break
+		}
+		if n < len(b) {
+			// Still writing: that goroutine is now the one who does. Started under
+			// the lock, while the session keeps the server from ending.
+			s.srv.wg.Go(s.drain)
+			break
+		}
+	}
+	s.mu.Unlock()
+	if h := s.srv.o.Hooks.Sent; h != nil && messages > 0 {
+		h(TransportWebSocket, messages, bytes)
+	}
+}
+
+// drain writes what is queued and waits for the connection to take it.
+func (s *Session) drain() {
+	o := &s.srv.o
+	if h := o.Hooks.Blocked; h != nil {
+		h()
+	}
+	scratch := scratches.Get().(*[]byte)
+	defer scratches.Put(scratch)
+	for {
+		s.mu.Lock()
+		b := s.queue.batch(*scratch, s.ws.b64)
+		if b == nil {
+			s.drainedLocked()
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		err := s.ws.conn.writeAll(b, o.WriteTimeout)
+		s.mu.Lock()
+		if s.state == stateClosed {
+			s.writing = false
+			s.mu.Unlock()
+			return
+		}
+		if err != nil {
+			s.writing = false
+			bytes, messages := s.queue.size, s.queue.count
+			s.mu.Unlock()
+			if isTimeout(err) {
+				s.tooSlow(bytes, messages, false)
+			} else {
+				s.abort(ReasonTransportError)
+			}
+			return
+		}
+		messages := s.queue.written(len(b), s.ws.b64)
+		s.mu.Unlock()
+		if h := o.Hooks.Sent; h != nil && messages > 0 {
+			h(TransportWebSocket, messages, len(b))
+		}
+	}
+}
+
+// scratches are for the few connections that block.
+var scratches = sync.Pool{New: func() any { b := make([]byte, 0, maxWrite); return &b }}
+
+// drainedLocked ends the writing when nothing is left to write.
+func (s *Session) drainedLocked() {
+	s.writing = false
+	if s.state != stateClosing {
+		return
+	}
+	// RFC 6455, 7.1.1: the server closes TCP first, once both have sent a close
+	// frame. Until the peer's has come, keep the reading half: closing with unread
+	// bytes would make the kernel throw away what the peer has not read yet.
+	if s.peerClosed {
+		s.ws.conn.close()
+	} else {
+		s.ws.conn.shutdown()
+	}
+}

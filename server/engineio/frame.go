@@ -1,0 +1,236 @@
+package engineio
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// frameReader turns the bytes of a WebSocket, in whatever pieces they arrive,
+// into messages (RFC 6455, 5). It checks everything that the RFC lets a peer do
+// wrong, and takes memory only for bytes that have arrived, never for a length
+// that was announced. The zero value is ready; between messages it holds no
+// buffer.
+type frameReader struct {
+	head  [ws.MaxHeaderSize]byte // an incomplete header
+	headN uint8
+
+	open bool // within a frame: op, fin, mask, pos and left are its own
+	fin  bool
+	op   ws.OpCode
+	mask [4]byte
+	pos  int   // payload bytes seen, for the mask
+	left int64 // payload bytes to come
+	ctl  []byte
+
+	fragmented bool      // a message has begun and its last frame has not
+	msgOp      ws.OpCode // of the message that msg belongs to
+	msg        []byte    // what has arrived of a message in several pieces
+	valid      int       // bytes of msg that are known to be UTF-8
+}
+
+// frameSink takes what a frameReader finds. The slices are valid, and may be
+// changed, during the call. An error ends the reading and is returned by feed.
+type frameSink interface {
+	text(b []byte) error
+	binary(b []byte) error
+	ping(b []byte) error
+	// closing is told the peer's close code, ws.StatusNoStatusRcvd if it gave none.
+	closing(code ws.StatusCode) error
+}
+
+// frameError is a violation of RFC 6455 by the peer, and the code to close with.
+type frameError struct {
+	code ws.StatusCode
+	text string
+}
+
+func (e *frameError) Error() string { return fmt.Sprintf("websocket: %s (%d)", e.text, e.code) }
+
+// feed takes the next bytes of the connection, which it unmasks in place.
+// Messages over limit bytes are refused when their size is known, before their
+// bytes are kept.
+func (f *frameReader) feed(b []byte, limit int64, sink frameSink) error {
+	for {
+		if !f.open {
+			n, err := f.header(b, limit)
+			if err != nil {
+				return err
+			}
+			b = b[n:]
+			if !f.open {
+				return nil
+			}
+		}
+		n := int(min(int64(len(b)), f.left))
+		part := b[:n:n]
+		b = b[n:]
+		ws.Cipher(part, f.mask, f.pos)
+		f.pos += n
+		f.left -= int64(n)
+		f.open = f.left > 0
+
+		var err error
+		if f.op.IsControl() {
+			err = f.control(part, sink)
+		} else {
+			err = f.data(part, sink)
+		}
+		if err != nil {
+			return err
+		}
+		if len(b) == 0 {
+			return nil
+		}
+	}
+}
+
+// header reads a frame's header from the bytes kept and from b, and returns how
+// many of b it took. f.open says whether it is complete.
+func (f *frameReader) header(b []byte, limit int64) (int, error) {
+	used := 0
+	need := func(n int) bool {
+		k := copy(f.head[f.headN:n], b[used:])
+		f.headN += uint8(k)
+		used += k
+		return int(f.headN) == n
+	}
+	if f.headN < 2 && !need(2) {
+		return used, nil
+	}
+	size, short := 2, f.head[1]&0x7f
+	switch short {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	masked := f.head[1]&0x80 != 0
+	if masked {
+		size += 4
+	}
+	if int(f.headN) < size && !need(size) {
+		return used, nil
+	}
+	f.headN = 0
+
+	length := int64(short)
+	switch short {
+	case 126:
+		length = int64(binary.BigEndian.Uint16(f.head[2:]))
+	case 127:
+		length = int64(binary.BigEndian.Uint64(f.head[2:]))
+		if length < 0 {
+			return used, &frameError{ws.StatusProtocolError, "length with the highest bit set"}
+		}
+	}
+	h := ws.Header{
+		Fin: f.head[0]&0x80 != 0, Rsv: f.head[0] >> 4 & 7, OpCode: ws.OpCode(f.head[0] & 0xf),
+		Masked: masked, Length: length,
+	}
+	state := ws.StateServerSide
+	if f.fragmented {
+		state = state.Set(ws.StateFragmented)
+	}
+	if err := ws.CheckHeader(h, state); err != nil {
+		return used, &frameError{ws.StatusProtocolError, err.Error()}
+	}
+	if !h.OpCode.IsControl() && length > limit-int64(len(f.msg)) {
+		return used, &frameError{ws.StatusMessageTooBig, "message too big"}
+	}
+	f.op, f.fin, f.left, f.pos, f.open = h.OpCode, h.Fin, length, 0, true
+	copy(f.mask[:], f.head[size-4:size])
+	return used, nil
+}
+
+// data takes part of a data frame.
+func (f *frameReader) data(part []byte, sink frameSink) error {
+	if f.op != ws.OpContinuation && !f.fragmented {
+		f.msgOp = f.op
+	}
+	last := !f.open && f.fin
+	whole := part
+	if !last || len(f.msg) > 0 {
+		// One piece of several. append doubles at most, so memory follows what has
+		// arrived.
+		f.msg = append(f.msg, part...)
+		whole = f.msg
+	}
+	if f.msgOp == ws.OpText && !f.validate(whole, last) {
+		return &frameError{ws.StatusInvalidFramePayloadData, "text that is not UTF-8"}
+	}
+	if !last {
+		if !f.open {
+			f.fragmented = true
+		}
+		return nil
+	}
+	op := f.msgOp
+	f.fragmented, f.msg, f.valid = false, nil, 0
+	if op == ws.OpText {
+		return sink.text(whole)
+	}
+	return sink.binary(whole)
+}
+
+// validate checks the part of a text that has not been checked, and leaves a
+// character that is cut at the end for the next time, unless last.
+func (f *frameReader) validate(b []byte, last bool) bool {
+	if last {
+		return utf8.Valid(b[f.valid:])
+	}
+	end := len(b)
+	for i := 1; i <= utf8.UTFMax-1 && end-i >= f.valid; i++ {
+		if utf8.RuneStart(b[end-i]) {
+			if !utf8.FullRune(b[end-i:]) {
+				end -= i
+			}
+			break
+		}
+	}
+	if !utf8.Valid(b[f.valid:end]) {
+		return false
+	}
+	f.valid = end
+	return true
+}
+
+// control takes part of a control frame; it may come between the frames of a
+// message.
+func (f *frameReader) control(part []byte, sink frameSink) error {
+	if f.open || len(f.ctl) > 0 {
+		f.ctl = append(f.ctl, part...)
+		part = f.ctl
+	}
+	if f.open {
+		return nil
+	}
+	f.ctl = nil
+	switch f.op {
+	case ws.OpPing:
+		return sink.ping(part)
+	case ws.OpPong:
+		return nil
+	}
+	// RFC 6455, 5.5.1 and 7.4.
+	code := ws.StatusNoStatusRcvd
+	if len(part) == 1 {
+		return &frameError{ws.StatusProtocolError, "close frame of one byte"}
+	}
+	if len(part) >= 2 {
+		code = ws.StatusCode(binary.BigEndian.Uint16(part))
+		reason := string(part[2:])
+		if !utf8.ValidString(reason) {
+			return &frameError{ws.StatusInvalidFramePayloadData, "close reason that is not UTF-8"}
+		}
+		if err := ws.CheckCloseFrameData(code, reason); err != nil {
+			return &frameError{ws.StatusProtocolError, err.Error()}
+		}
+		if code >= 5000 {
+			return &frameError{ws.StatusProtocolError, "close code out of range"}
+		}
+	}
+	return sink.closing(code)
+}

@@ -1,0 +1,333 @@
+package engineio
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// poll is a pending GET (engine.io-protocol v4, "HTTP long-polling").
+type poll struct {
+	s     *Session
+	wake  chan struct{} // never closed
+	timer entry         // Options.PollHold
+}
+
+// wakePollLocked lets the pending poll look at the session.
+func (s *Session) wakePollLocked() {
+	if s.poll != nil {
+		select {
+		case s.poll.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// expired is called by the wheel: the poll has been held long enough.
+func (p *poll) expired() {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.poll == p && p.s.state == stateOpen && p.s.queue.count == 0 {
+		p.s.queue.push(packetNoop)
+		p.s.wakePollLocked()
+	}
+}
+
+// servePoll answers a GET with what is queued, or waits for something.
+func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, session *Session) {
+	p := &poll{s: session, wake: make(chan struct{}, 1)}
+	p.timer.owner = p
+
+	session.mu.Lock()
+	switch {
+	case session.state == stateClosed:
+		session.mu.Unlock()
+		s.refuse(w, r, RefusedSession, "")
+		return
+	case session.ws != nil:
+		session.mu.Unlock()
+		s.refuse(w, r, RefusedRequest, "")
+		return
+	case session.poll != nil:
+		session.mu.Unlock()
+		// The first one is answered with a close packet.
+		session.abort(ReasonTransportError)
+		s.refuseEmpty(w, http.StatusBadRequest, RefusedOverlap)
+		return
+	}
+	session.poll = p
+	if session.queue.count == 0 && session.probed {
+		session.queue.push(packetNoop)
+	}
+	ready := session.queue.count > 0
+	if !ready && s.o.PollHold > 0 && session.state == stateOpen {
+		s.wheel.set(&p.timer, s.o.PollHold)
+	}
+	session.mu.Unlock()
+
+	if !ready {
+		select {
+		case <-p.wake:
+		case <-r.Context().Done():
+			// The client gave up; what would have been the answer has no way back.
+			session.mu.Lock()
+			session.poll = nil
+			s.wheel.remove(&p.timer)
+			session.mu.Unlock()
+			session.abort(ReasonTransportError)
+			return
+		}
+	}
+	s.answerPoll(w, r, session, p)
+}
+
+// packetLists are where answers are put together.
+var packetLists = sync.Pool{New: func() any { return new([]Packet) }}
+
+// answerPoll takes from the queue what fits into one answer.
+func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, session *Session, p *poll) {
+	list := packetLists.Get().(*[]Packet)
+	ps := (*list)[:0]
+	session.mu.Lock()
+	session.poll = nil
+	s.wheel.remove(&p.timer)
+	switch {
+	case session.state == stateClosed:
+		ps = packetClose.appendPackets(ps)
+	case session.ws != nil:
+	default:
+		size := 0
+		for m := session.queue.peek(); m != nil; m = session.queue.peek() {
+			// maxPayload is for both directions; a single message may exceed it.
+			size += m.payloadSize()
+			if len(ps) > 0 && int64(size) > s.o.MaxHTTPBufferSize {
+				break
+			}
+			ps = m.appendPackets(ps)
+			session.queue.pop()
+		}
+	}
+	last := session.state == stateClosing && session.queue.count == 0
+	session.mu.Unlock()
+	if len(ps) == 0 {
+		// Upgraded meanwhile.
+		ps = packetNoop.appendPackets(ps)
+	}
+
+	err := s.writePayload(w, r, session, ps)
+	clear(ps)
+	*list = ps
+	packetLists.Put(list)
+	if err != nil || last {
+		session.abort(ReasonTransportError)
+	}
+}
+
+// minGzip is the size from which an answer is compressed.
+const minGzip = 1 << 10
+
+var (
+	payloads = sync.Pool{New: func() any { return new([]byte) }}
+	gzips    = sync.Pool{New: func() any {
+		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // a valid level
+		return z
+	}}
+)
+
+// writePayload answers a poll with ps.
+func (s *Server) writePayload(w http.ResponseWriter, r *http.Request, session *Session, ps []Packet) error {
+	buf := payloads.Get().(*[]byte)
+	defer putPayload(buf)
+	q := r.URL.Query()
+	jsonp := q.Has("j")
+	octets := false
+	body := (*buf)[:0]
+	if session.revision == 3 {
+		body, octets = AppendPayload3(body, ps, session.b64 || jsonp || q.Has("b64"))
+	} else {
+		body = AppendPayload4(body, ps)
+	}
+	*buf = body
+	if jsonp {
+		second := payloads.Get().(*[]byte)
+		defer putPayload(second)
+		*second = AppendJSONP((*second)[:0], q.Get("j"), body)
+		body = *second
+	}
+	plain := len(body)
+
+	head := w.Header()
+	head.Set("Content-Type", "text/plain; charset=UTF-8")
+	if octets {
+		head.Set("Content-Type", "application/octet-stream")
+	}
+	head.Set("Cache-Control", "no-store")
+	compressed := plain >= minGzip && acceptsGzip(r)
+	if compressed {
+		third := payloads.Get().(*[]byte)
+		defer putPayload(third)
+		out := bytes.NewBuffer((*third)[:0])
+		z := gzips.Get().(*gzip.Writer)
+		z.Reset(out)
+		z.Write(body) // to memory
+		z.Close()
+		gzips.Put(z)
+		*third = out.Bytes()
+		body = *third
+		head.Set("Content-Encoding", "gzip")
+	}
+	head.Set("Content-Length", strconv.Itoa(len(body)))
+	// A poll may have waited longer than the HTTP server's own write timeout.
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.o.WriteTimeout))
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(body)
+	if h := s.o.Hooks.Polled; h != nil {
+		h(plain, len(body), compressed)
+	}
+	if h := s.o.Hooks.Sent; h != nil {
+		h(TransportPolling, len(ps), plain)
+	}
+	return err
+}
+
+// putPayload gives a buffer back, unless a rare large answer has grown it.
+func putPayload(b *[]byte) {
+	if cap(*b) <= maxWrite {
+		payloads.Put(b)
+	}
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, q, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			q = strings.ReplaceAll(q, " ", "")
+			return q != "q=0" && !strings.HasPrefix(q, "q=0.000")
+		}
+	}
+	return false
+}
+
+func wantsBase64(r *http.Request) bool { return r.URL.Query().Has("b64") }
+
+// errTooBig: a body over Options.MaxHTTPBufferSize.
+var errTooBig = errors.New("body too big")
+
+// servePost feeds a payload to the session's Handler and answers when it has
+// taken all of it.
+func (s *Server) servePost(w http.ResponseWriter, r *http.Request, session *Session) {
+	session.mu.Lock()
+	switch {
+	case session.state != stateOpen:
+		session.mu.Unlock()
+		s.refuse(w, r, RefusedSession, "")
+		return
+	case session.ws != nil:
+		session.mu.Unlock()
+		s.refuse(w, r, RefusedRequest, "")
+		return
+	case session.posting:
+		session.mu.Unlock()
+		session.abort(ReasonTransportError)
+		s.refuseEmpty(w, http.StatusBadRequest, RefusedOverlap)
+		return
+	}
+	session.posting = true
+	session.mu.Unlock()
+
+	buf := payloads.Get().(*[]byte)
+	defer putPayload(buf)
+	status, code, reason := s.post(w, r, session, buf)
+
+	// Before the answer: the client may send the next one as soon as it has it.
+	session.mu.Lock()
+	session.posting = false
+	session.mu.Unlock()
+	if reason != "" {
+		session.abort(reason)
+	}
+	if status != http.StatusOK {
+		s.refuseEmpty(w, status, code)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", "2")
+	io.WriteString(w, "ok")
+}
+
+// post reads and handles one POST. reason is why the session must be closed, ""
+// if it need not.
+func (s *Server) post(w http.ResponseWriter, r *http.Request, session *Session, buf *[]byte) (status int, code RefusalCode, reason string) {
+	octets := strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream")
+	if octets && session.revision == 4 {
+		return http.StatusBadRequest, RefusedPayload, ReasonTransportError
+	}
+	body, err := s.readBody(w, r, (*buf)[:0])
+	*buf = body[:0]
+	if errors.Is(err, errTooBig) {
+		w.Header().Set("Connection", "close")
+		return http.StatusRequestEntityTooLarge, RefusedSize, ""
+	}
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		return http.StatusBadRequest, RefusedPayload, ReasonTransportError
+	}
+	if r.URL.Query().Has("j") {
+		octets = false
+		if body, err = DecodeJSONPBody(body, int(s.o.MaxHTTPBufferSize)); err != nil {
+			return http.StatusBadRequest, RefusedPayload, ReasonParseError
+		}
+	}
+	var ps []Packet
+	if session.revision == 3 {
+		ps, err = DecodePayload3(body, octets, s.o.MaxPayloadPackets, &session.twice)
+	} else {
+		ps, err = DecodePayload4(body, s.o.MaxPayloadPackets)
+	}
+	if err != nil {
+		return http.StatusBadRequest, RefusedPayload, ReasonParseError
+	}
+	for _, p := range ps {
+		if !session.receive(p) {
+			if p.Type != TypeClose {
+				return http.StatusBadRequest, RefusedPayload, ""
+			}
+			break
+		}
+	}
+	return http.StatusOK, 0, ""
+}
+
+// readBody reads a body whose size is limited before it is believed, into b.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b []byte) ([]byte, error) {
+	limit := s.o.MaxHTTPBufferSize
+	if r.ContentLength > limit {
+		return b, errTooBig
+	}
+	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
+	defer rc.SetReadDeadline(time.Time{})
+	for {
+		if len(b) == cap(b) {
+			b = append(b, make([]byte, max(512, len(b)))...)[:len(b)]
+		}
+		n, err := r.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if int64(len(b)) > limit {
+			return b, errTooBig
+		}
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}

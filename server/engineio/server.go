@@ -1,0 +1,393 @@
+package engineio
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Server is an http.Handler that serves Engine.IO on whatever path it is mounted
+// at. Header sizes and times are its http.Server's to limit; CORS headers are
+// added around it.
+type Server struct {
+	o        Options
+	accept   func(*Session) Handler
+	upgrades []string
+	wheel    *wheel
+	flushers []*flusher
+	turn     atomic.Uint32 // deals sessions to flushers
+
+	// wg counts sessions and the goroutines that work for them; a goroutine is
+	// started only while its session counts.
+	wg       sync.WaitGroup
+	flushing sync.WaitGroup
+	stop     chan struct{} // closed to end the flushers
+	ended    chan struct{} // closed when Close has done everything
+
+	mu        sync.Mutex
+	sessions  map[string]*Session
+	count     int // sessions, and handshakes that will be one
+	addresses map[string]int
+	closing   bool
+}
+
+// NewServer returns a server that hands each new session to accept, on the
+// goroutine of its handshake; the client hears nothing before accept returns. The
+// open packet goes first, then what accept has sent. A nil Handler refuses the
+// session.
+func NewServer(accept func(*Session) Handler, o Options) *Server {
+	s := &Server{
+		o:         o.withDefaults(),
+		accept:    accept,
+		stop:      make(chan struct{}),
+		ended:     make(chan struct{}),
+		sessions:  make(map[string]*Session),
+		addresses: make(map[string]int),
+	}
+	s.upgrades = []string{}
+	if slices.Contains(s.o.Transports, TransportWebSocket) {
+		s.upgrades = append(s.upgrades, TransportWebSocket)
+	}
+	s.wheel = newWheel(min(s.o.PingInterval, s.o.PingTimeout))
+	for range runtime.GOMAXPROCS(0) {
+		f := newFlusher(s.stop)
+		s.flushers = append(s.flushers, f)
+		s.flushing.Go(f.run)
+	}
+	return s
+}
+
+// Sessions returns the number of sessions, closing ones included.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// Close refuses new sessions, closes every session as ReasonShutdown, and waits
+// for all goroutines. Clients have three seconds, or until ctx ends, to take what
+// is queued. It returns an error only if a Handler is still blocked then.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closing
+	s.closing = true
+	s.mu.Unlock()
+	if !first {
+		select {
+		case <-s.ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for _, session := range s.list() {
+		session.Close(ReasonShutdown)
+	}
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(closeTimeout)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	for _, session := range s.list() {
+		session.abort(ReasonShutdown)
+	}
+	var err error
+	t.Reset(2 * blockedGrace)
+	select {
+	case <-done:
+	case <-t.C:
+		err = errors.New("close engineio: a handler is still blocked")
+	}
+	close(s.stop)
+	s.flushing.Wait()
+	s.wheel.close()
+	close(s.ended)
+	return err
+}
+
+func (s *Server) list() []*Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*Session, 0, len(s.sessions))
+	for _, session := range s.sessions {
+		all = append(all, session)
+	}
+	return all
+}
+
+// ServeHTTP serves handshakes, polls and upgrades.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	transport := q.Get("transport")
+	upgrade := isUpgrade(r)
+	switch {
+	case !slices.Contains(s.o.Transports, transport):
+		s.refuse(w, r, RefusedTransport, "")
+		return
+	case upgrade && (transport != TransportWebSocket || !checkUpgrade(r)):
+		if v := r.Header.Get("Sec-WebSocket-Version"); v != "" && v != "13" {
+			w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, 4.2.2
+		}
+		s.refuse(w, r, RefusedRequest, "")
+		return
+	case upgrade && !s.o.CheckOrigin(r):
+		s.refuse(w, r, RefusedForbidden, "")
+		return
+	case !q.Has("sid") || q.Get("sid") == "":
+		s.handshake(w, r, transport, q.Get("EIO"), upgrade)
+		return
+	}
+	session := s.find(q.Get("sid"))
+	switch {
+	case session == nil:
+		s.refuse(w, r, RefusedSession, "")
+	case upgrade:
+		s.serveUpgrade(w, r, session)
+	case transport != TransportPolling:
+		s.refuse(w, r, RefusedRequest, "")
+	case r.Method == http.MethodGet:
+		s.servePoll(w, r, session)
+	case r.Method == http.MethodPost:
+		s.servePost(w, r, session)
+	default:
+		s.refuse(w, r, RefusedRequest, "")
+	}
+}
+
+// find returns a session whose client's time is not up.
+func (s *Server) find(sid string) *Session {
+	s.mu.Lock()
+	session := s.sessions[sid]
+	s.mu.Unlock()
+	if session == nil {
+		return nil
+	}
+	session.mu.Lock()
+	dead := session.state == stateClosed || session.state == stateOpen && session.handler != nil && session.overdueLocked()
+	session.mu.Unlock()
+	if dead {
+		session.abort(ReasonPingTimeout)
+		return nil
+	}
+	return session
+}
+
+// handshake opens a session (engine.io-protocol v4, "Handshake").
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, transport, eio string, upgrade bool) {
+	revision := byte(3)
+	if eio == "4" {
+		revision = 4
+	}
+	switch {
+	case r.Method != http.MethodGet:
+		s.refuse(w, r, RefusedMethod, "")
+		return
+	case transport == TransportWebSocket && !upgrade, len(r.URL.RequestURI()) > maxURI:
+		s.refuse(w, r, RefusedRequest, "")
+		return
+	case revision == 3 && s.o.DisableRevision3, s.o.StrictRevision && eio != "3" && eio != "4":
+		s.refuse(w, r, RefusedVersion, "")
+		return
+	}
+	if s.o.AllowRequest != nil {
+		if err := s.o.AllowRequest(r); err != nil {
+			s.refuse(w, r, RefusedForbidden, err.Error())
+			return
+		}
+	}
+	f := s.gather(r)
+	if code, ok := s.reserve(f.address); !ok {
+		s.refuse(w, r, code, "")
+		return
+	}
+	session := &Session{
+		srv:      s,
+		flusher:  s.flushers[int(s.turn.Add(1))%len(s.flushers)],
+		id:       s.o.NodeID + randomID(idLen-nodeIDLen),
+		opened:   time.Now(),
+		facts:    f,
+		revision: revision,
+		b64:      wantsBase64(r),
+	}
+	session.beat.owner = session
+	s.setCookie(w, session.id)
+	if upgrade {
+		s.openWebSocket(w, r, session)
+		return
+	}
+	s.admit(session, TransportPolling)
+	if err := s.writePayload(w, r, session, s.openPacket(session).appendPackets(nil)); err != nil {
+		session.abort(ReasonTransportError)
+	}
+}
+
+// openWebSocket opens a session on a WebSocket.
+func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *Session) {
+	nc, buffered, err := s.takeOver(w, r)
+	if err != nil {
+		s.unreserve(session.facts.address)
+		return
+	}
+	ws := &webSocket{s: session, conn: newConn(nc), b64: session.b64}
+	session.ws = ws
+	session.held = true
+	session.queue.push(s.openPacket(session))
+	s.admit(session, TransportWebSocket)
+
+	session.mu.Lock()
+	session.held = false
+	flush := session.kickLocked(true)
+	if session.state == stateClosed {
+		session.mu.Unlock()
+		ws.conn.close()
+		return
+	}
+	// Under the lock: while the session is not closed, the server cannot have
+	// ended.
+	ws.conn.start(ws, buffered, s.wg.Go)
+	session.mu.Unlock()
+	if flush {
+		scratch := scratches.Get().(*[]byte)
+		session.flush(*scratch, flushRounds)
+		scratches.Put(scratch)
+	}
+}
+
+// admit makes the session known and has it accepted.
+func (s *Server) admit(session *Session, transport string) {
+	session.handling = true // until accept is done, no Closed
+	s.mu.Lock()
+	s.sessions[session.id] = session
+	s.mu.Unlock()
+
+	var h Handler
+	s.guard(func() { h = s.accept(session) })
+
+	session.mu.Lock()
+	session.handler = h
+	if session.state == stateOpen {
+		session.startHeartbeatLocked()
+	}
+	session.mu.Unlock()
+	session.end()
+	if h == nil {
+		session.abort(ReasonForcedServerClose)
+		return
+	}
+	if hook := s.o.Hooks.Opened; hook != nil {
+		hook(transport, int(session.revision))
+	}
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	if closing {
+		// Close may have made its list before this session was on it.
+		session.Close(ReasonShutdown)
+	}
+}
+
+// openPacket is the first packet of a session (engine.io-protocol v4,
+// "Handshake").
+func (s *Server) openPacket(session *Session) *Prepared {
+	upgrades := s.upgrades
+	if session.ws != nil {
+		upgrades = []string{}
+	}
+	b, _ := json.Marshal(struct { // only strings and numbers: cannot fail
+		SID          string   `json:"sid"`
+		Upgrades     []string `json:"upgrades"`
+		PingInterval int64    `json:"pingInterval"`
+		PingTimeout  int64    `json:"pingTimeout"`
+		MaxPayload   int64    `json:"maxPayload"`
+	}{session.id, upgrades, s.o.PingInterval.Milliseconds(), s.o.PingTimeout.Milliseconds(), s.o.MaxHTTPBufferSize})
+	return preparePacket(TypeOpen, b)
+}
+
+func (s *Server) setCookie(w http.ResponseWriter, sid string) {
+	if s.o.Cookie == nil {
+		return
+	}
+	c := *s.o.Cookie
+	c.Value = sid
+	c.HttpOnly = true
+	if c.Name == "" {
+		c.Name = "io"
+	}
+	if c.Path == "" {
+		c.Path = "/"
+	}
+	if c.SameSite == 0 {
+		c.SameSite = http.SameSiteLaxMode
+	}
+	http.SetCookie(w, &c)
+}
+
+// reserve counts a session that is about to open.
+func (s *Server) reserve(address string) (RefusalCode, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return RefusedShutdown, false
+	case s.o.MaxSessions > 0 && s.count >= s.o.MaxSessions:
+		return RefusedCapacity, false
+	case s.o.MaxSessionsPerAddress > 0 && s.addresses[address] >= s.o.MaxSessionsPerAddress:
+		return RefusedAddress, false
+	}
+	s.count++
+	s.addresses[address]++
+	s.wg.Add(1)
+	return 0, true
+}
+
+func (s *Server) unreserve(address string) {
+	s.mu.Lock()
+	s.unreserveLocked(address)
+	s.mu.Unlock()
+	s.wg.Done()
+}
+
+func (s *Server) unreserveLocked(address string) {
+	s.count--
+	if s.addresses[address]--; s.addresses[address] == 0 {
+		delete(s.addresses, address)
+	}
+}
+
+// forget ends the counting of a closed session. It is called once per session.
+func (s *Server) forget(session *Session) {
+	s.mu.Lock()
+	delete(s.sessions, session.id)
+	s.unreserveLocked(session.facts.address)
+	s.mu.Unlock()
+	s.wg.Done()
+}
+
+// guard runs a call into the layer above, whose panic must not end the process.
+func (s *Server) guard(f func()) (ok bool) {
+	defer func() {
+		if !ok {
+			v := recover()
+			s.o.Logger.Error("engineio: handler panicked", "panic", v, "stack", string(debug.Stack()))
+			if h := s.o.Hooks.Panicked; h != nil {
+				h()
+			}
+		}
+	}()
+	f()
+	return true
+}

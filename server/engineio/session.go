@@ -1,0 +1,444 @@
+package engineio
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Reasons that a Handler's Closed is given. The first seven are spelled as in
+// Socket.IO.
+const (
+	ReasonTransportClose    = "transport close"      // the client closed, or its connection ended
+	ReasonTransportError    = "transport error"      // the connection failed, or the client broke the protocol
+	ReasonPingTimeout       = "ping timeout"         // no sign of life
+	ReasonForcedClose       = "forced close"         // closed by the application
+	ReasonForcedServerClose = "forced server close"  // closed by the server
+	ReasonShutdown          = "server shutting down" // Server.Close
+	ReasonParseError        = "parse error"          // undecodable input, or the Handler's error
+	ReasonSlowClient        = "slow client"          // its queue was full or did not move
+)
+
+var (
+	// ErrClosed: the session is closed or closing; the message was not taken.
+	ErrClosed = errors.New("session closed")
+	// ErrSlowClient: the session's queue was full; the session has been closed.
+	ErrSlowClient = errors.New("session closed: slow client")
+	// ErrFrame: not a message made by Prepare for this session's revision.
+	ErrFrame = errors.New("frame not prepared for this session")
+)
+
+// Handler takes what a session's client sends. Its methods are called in the
+// order of arrival, one at a time.
+type Handler interface {
+	// Text and Binary take one Engine.IO message. data is valid during the call
+	// only. They may block: then nothing more is read from this client, and
+	// nobody else notices. An error closes the session as ReasonParseError.
+	Text(data []byte) error
+	Binary(data []byte) error
+	// Closed is called once, last, after a call of the other two has returned;
+	// only a call that is still blocked a second after the session ended does not
+	// hold it up, so that Closed can release it.
+	Closed(reason string)
+}
+
+// state of a session; it only grows.
+type state uint8
+
+const (
+	stateOpen state = iota
+	// stateClosing: nothing more is taken in or queued; what is queued, then a
+	// goodbye, is still going out.
+	stateClosing
+	stateClosed
+)
+
+// Session is one client's Engine.IO connection, whatever transports it uses. Its
+// methods may be called from any goroutine, and none of them blocks.
+type Session struct {
+	// Immutable.
+	srv      *Server
+	flusher  *flusher
+	id       string
+	opened   time.Time
+	facts    facts
+	revision byte
+	b64      bool // handshake with b64: binary as base64 (revision 3)
+
+	beat entry    // heartbeat; once closing, the deadline of that
+	next *Session // guarded by flusher.mu
+
+	mu      sync.Mutex
+	handler Handler // nil until accepted; then it stays
+	state   state
+	held    bool // accept runs: nothing may go out before the open packet
+	queue   queue
+
+	// Heartbeat, see heartbeat.go; in nanoseconds of wheel.clock.
+	due     int64
+	waiting bool
+
+	// Polling.
+	poll    *poll // the pending GET
+	posting bool  // a POST is being read or handled; its goroutine owns twice
+	twice   UTF8Twice
+
+	// WebSocket.
+	ws         *webSocket // nil while polling
+	writing    bool       // someone is in write, or waits for it to become possible
+	dirty      bool       // on the flusher's list
+	peerClosed bool       // the peer's close frame has arrived
+	candidate  *probe     // an upgrade under way
+	probed     bool       // it has been probed: polls are answered at once
+
+	// A call of the Handler.
+	handling bool
+	handled  chan struct{} // closed when it returns; made by who waits for that
+}
+
+// ID returns the session id: 20 characters, the first 6 the node's.
+func (s *Session) ID() string { return s.id }
+
+// Revision returns the Engine.IO revision, 3 or 4.
+func (s *Session) Revision() int { return int(s.revision) }
+
+// Opened returns when the session began.
+func (s *Session) Opened() time.Time { return s.opened }
+
+// Transport returns the name of the present transport.
+func (s *Session) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.transportLocked()
+}
+
+func (s *Session) transportLocked() string {
+	if s.ws != nil {
+		return TransportWebSocket
+	}
+	return TransportPolling
+}
+
+// RemoteAddr returns the client's address without a port, as far as
+// Options.TrustedProxies lets it be known.
+func (s *Session) RemoteAddr() string { return s.facts.address }
+
+// Header returns a header of the handshake, in any case of letters, if it is in
+// Options.Headers.
+func (s *Session) Header(name string) string {
+	for i := 0; i < len(s.facts.headers); i += 2 {
+		if strings.EqualFold(s.facts.headers[i], name) {
+			return s.facts.headers[i+1]
+		}
+	}
+	return ""
+}
+
+// Headers returns the kept headers of the handshake, with lower-case names. The
+// map is the caller's.
+func (s *Session) Headers() map[string]string {
+	m := make(map[string]string, len(s.facts.headers)/2)
+	for i := 0; i < len(s.facts.headers); i += 2 {
+		m[s.facts.headers[i]] = s.facts.headers[i+1]
+	}
+	return m
+}
+
+// URL returns the handshake's path and query.
+func (s *Session) URL() string { return s.facts.uri }
+
+// Query returns the handshake's query, parsed anew by each call.
+func (s *Session) Query() url.Values {
+	_, raw, _ := strings.Cut(s.facts.uri, "?")
+	q, _ := url.ParseQuery(raw) // what can be parsed
+	return q
+}
+
+// Secure reports whether the client came by TLS.
+func (s *Session) Secure() bool { return s.facts.secure }
+
+// CrossDomain reports whether the handshake named an Origin, as Node's xdomain.
+func (s *Session) CrossDomain() bool { return s.facts.crossDomain }
+
+// Prepare makes a message of an Engine.IO text, without its type digit, and of
+// binary messages that follow it directly; either may be missing. It copies both.
+// The result is immutable and is for any number of sessions: of the same
+// revision, or of both when there is no binary.
+func (s *Session) Prepare(text []byte, binary [][]byte) any {
+	return prepare(s.revision, text, binary)
+}
+
+// Send queues a message and, if nothing is before it, tries to write it at once.
+// What follows a message sent by one goroutine is sent after it.
+//
+// It returns ErrClosed, ErrSlowClient or ErrFrame; nil does not mean that the
+// client has it.
+func (s *Session) Send(frame any) error { return s.enqueue(frame, true) }
+
+// Queue is Send for broadcasts: it only queues, and allocates nothing; one of the
+// server's flushers writes, joining what has piled up for the same client.
+func (s *Session) Queue(frame any) error { return s.enqueue(frame, false) }
+
+func (s *Session) enqueue(frame any, now bool) error {
+	p, ok := frame.(*Prepared)
+	if !ok || p.revision != 0 && p.revision != s.revision {
+		return ErrFrame
+	}
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	if q := &s.queue; q.count > 0 && (q.count >= s.srv.o.QueuePackets || q.size+len(p.wire) > s.srv.o.QueueBytes) {
+		bytes, messages := q.size, q.count
+		s.mu.Unlock()
+		s.tooSlow(bytes, messages, true)
+		return ErrSlowClient
+	}
+	s.queue.push(p)
+	flush := s.kickLocked(now)
+	s.mu.Unlock()
+	if flush {
+		s.flush(nil, 1)
+	}
+	return nil
+}
+
+// tooSlow ends a session whose client does not read.
+func (s *Session) tooSlow(bytes, messages int, overflow bool) {
+	if s.abort(ReasonSlowClient) {
+		if h := s.srv.o.Hooks.SlowClient; h != nil {
+			h(bytes, messages, overflow)
+		}
+	}
+}
+
+// kickLocked sees to it that what was queued goes out. It returns true when the
+// caller must call flush after unlocking, which only happens if now is set.
+func (s *Session) kickLocked(now bool) (flush bool) {
+	switch {
+	case s.held || s.state == stateClosed:
+	case s.ws == nil:
+		s.wakePollLocked()
+	case s.writing || s.dirty:
+		// Whoever has it now sees what was added.
+	case now:
+		s.writing = true
+		return true
+	default:
+		s.dirty = true
+		s.flusher.add(s)
+	}
+	return false
+}
+
+// Idle reports whether a message would go out now: nothing is queued, and the
+// WebSocket takes writes or a poll is pending. It is how volatile events are
+// decided.
+func (s *Session) Idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == stateOpen && s.queue.count == 0 && !s.writing && (s.ws != nil || s.poll != nil)
+}
+
+// Close sends what is queued, then closes, within seconds at most. Nothing is
+// taken from the client or queued for it any more.
+func (s *Session) Close(reason string) { s.finish(reason, ending{}) }
+
+// Abort closes at once; what is queued is lost.
+func (s *Session) Abort(reason string) { s.abort(reason) }
+
+// ending says how a session takes its leave.
+type ending struct {
+	// frame is the WebSocket close frame; nil: one without a status.
+	frame *Prepared
+	// peer: the client began, and what is queued is of no use to it any more.
+	peer bool
+}
+
+const (
+	// closeTimeout is how long a WebSocket has to take what is queued and to
+	// answer the close frame.
+	closeTimeout = 3 * time.Second
+	// pollCloseTimeout is how long a polling client has to come and fetch the
+	// close packet, as in Node.
+	pollCloseTimeout = 30 * time.Second
+	// peerCloseTimeout is how long a poll that crossed the client's own close
+	// packet still finds its noop.
+	peerCloseTimeout = 200 * time.Millisecond
+)
+
+// finish begins to close the session.
+func (s *Session) finish(reason string, e ending) {
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		return
+	}
+	s.state = stateClosing
+	timeout := closeTimeout
+	if s.ws != nil {
+		s.peerClosed = e.peer
+		if e.frame == nil {
+			e.frame = closeFrame
+		}
+		s.queue.push(e.frame)
+	} else if e.peer {
+		timeout = peerCloseTimeout
+		s.queue.clear()
+		s.queue.push(packetNoop)
+	} else {
+		timeout = pollCloseTimeout
+		s.queue.push(packetClose)
+	}
+	transport := s.transportLocked()
+	candidate := s.candidate
+	s.candidate = nil
+	s.srv.wheel.set(&s.beat, timeout)
+	flush := s.kickLocked(true)
+	s.notifyLocked(reason, transport)
+	s.mu.Unlock()
+	if candidate != nil {
+		candidate.drop("session closed")
+	}
+	if flush {
+		s.flush(nil, 1)
+	}
+}
+
+// abort ends the session and reports whether it was the first to begin that.
+func (s *Session) abort(reason string) (first bool) {
+	s.mu.Lock()
+	if s.state == stateClosed {
+		s.mu.Unlock()
+		return false
+	}
+	first = s.state == stateOpen
+	s.state = stateClosed
+	s.queue.clear()
+	ws, candidate := s.ws, s.candidate
+	s.candidate = nil
+	if first {
+		s.notifyLocked(reason, s.transportLocked())
+	}
+	s.wakePollLocked()
+	s.srv.wheel.remove(&s.beat)
+	s.mu.Unlock()
+	if candidate != nil {
+		candidate.drop("session closed")
+	}
+	if ws != nil {
+		ws.conn.close()
+	}
+	s.srv.forget(s)
+	return first
+}
+
+// blockedGrace is how long Closed waits for a Handler's call to return.
+const blockedGrace = time.Second
+
+// notifyLocked has the end of the session told, on a goroutine of its own: the
+// caller may hold whatever the Handler needs.
+func (s *Session) notifyLocked(reason, transport string) {
+	if s.handling {
+		s.handled = make(chan struct{})
+	}
+	accepting, handled := s.handler == nil, s.handled
+	s.srv.wg.Go(func() {
+		if h := s.srv.o.Hooks.Closed; h != nil {
+			h(transport, int(s.revision), reason, time.Since(s.opened))
+		}
+		switch {
+		case handled == nil:
+		case accepting:
+			<-handled
+		default:
+			t := time.NewTimer(blockedGrace)
+			select {
+			case <-handled:
+			case <-t.C:
+			}
+			t.Stop()
+		}
+		s.mu.Lock()
+		h := s.handler
+		s.mu.Unlock()
+		if h != nil {
+			s.srv.guard(func() { h.Closed(reason) })
+		}
+	})
+}
+
+// begin marks the start of a call of the Handler; false: none may begin.
+func (s *Session) begin() bool {
+	s.mu.Lock()
+	open, busy := s.state == stateOpen, s.handling
+	if open && !busy {
+		s.handling = true
+		s.heardLocked()
+	}
+	s.mu.Unlock()
+	if open && busy {
+		// Two transports at once: the rules of the upgrade exclude it.
+		s.abort(ReasonTransportError)
+	}
+	return open && !busy
+}
+
+// end marks the end of it.
+func (s *Session) end() {
+	s.mu.Lock()
+	s.handling = false
+	if s.handled != nil {
+		close(s.handled)
+		s.handled = nil
+	}
+	s.mu.Unlock()
+}
+
+// receive handles one packet from the session's transport. false: the session has
+// ended, or is ending, and takes no more.
+func (s *Session) receive(p Packet) bool {
+	if h := s.srv.o.Hooks.Received; h != nil {
+		h(s.Transport(), 1, len(p.Data))
+	}
+	switch p.Type {
+	case TypeMessage:
+		if !s.begin() {
+			return false
+		}
+		var err error
+		ok := s.srv.guard(func() {
+			if p.Binary {
+				err = s.handler.Binary(p.Data)
+			} else {
+				err = s.handler.Text(p.Data)
+			}
+		})
+		s.end()
+		if err != nil || !ok {
+			s.finish(ReasonParseError, ending{})
+			return false
+		}
+		return true
+	case TypePing, TypePong:
+		// engine.io-protocol v4, "Heartbeat": the server pings; v3: the client does.
+		if (p.Type == TypePing) != (s.revision == 3) {
+			s.finish(ReasonTransportError, ending{})
+			return false
+		}
+		if p.Type == TypePing {
+			// A bare answer: Node does not echo the ping's data.
+			return s.heard() && s.Send(packetPong) == nil
+		}
+		return s.heard()
+	case TypeClose:
+		s.finish(ReasonTransportClose, ending{peer: true})
+		return false
+	default:
+		// Open, upgrade and noop mean nothing here; Node ignores them too.
+		return s.heard()
+	}
+}

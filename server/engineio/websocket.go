@@ -1,0 +1,218 @@
+package engineio
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// webSocket is a session's WebSocket, or one that is on its way to become that.
+type webSocket struct {
+	s    *Session
+	conn conn
+	b64  bool // its request asked for base64
+
+	// Owned by the reading goroutine.
+	frames  frameReader
+	discard bool // nothing that arrives matters any more
+
+	probe *probe // not nil for a candidate
+}
+
+// closeFrame has no status, as Node's.
+var closeFrame = prepareControl(ws.OpClose, nil)
+
+// errEnded ends a feed when the session, or the candidate, takes no more.
+var errEnded = errors.New("ended")
+
+// isUpgrade reports whether a request asks for another protocol.
+func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
+
+// checkUpgrade reports whether r is a WebSocket handshake that will succeed
+// (RFC 6455, 4.2.1), so that refusals can still be ordinary answers.
+func checkUpgrade(r *http.Request) bool {
+	if r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 ||
+		!strings.EqualFold(r.Header.Get("Upgrade"), "websocket") ||
+		len(r.Header.Get("Sec-WebSocket-Key")) != 24 || r.Header.Get("Sec-WebSocket-Version") != "13" {
+		return false
+	}
+	for _, v := range r.Header.Values("Connection") {
+		for token := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// takeOver completes the handshake and takes the connection from net/http. buffered is
+// what net/http has read beyond the request. On an error everything has been
+// answered.
+func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, buffered []byte, err error) {
+	u := ws.HTTPUpgrader{Timeout: s.o.WriteTimeout, Header: w.Header()}
+	nc, rw, _, err := u.Upgrade(r, w)
+	if err != nil {
+		if nc != nil {
+			nc.Close()
+		}
+		return nil, nil, err
+	}
+	if n := rw.Reader.Buffered(); n > 0 {
+		peek, _ := rw.Reader.Peek(n)
+		// A copy, so that net/http's buffer goes.
+		buffered = append(buffered, peek...)
+	}
+	nc.SetDeadline(time.Time{})
+	return nc, buffered, nil
+}
+
+// received is called by the conn.
+func (w *webSocket) received(b []byte) error {
+	if w.discard {
+		return nil
+	}
+	err := w.frames.feed(b, w.s.srv.o.MaxHTTPBufferSize, w)
+	if err == nil {
+		return nil
+	}
+	// Go on reading, for the reason given in drainedLocked.
+	w.discard = true
+	w.frames = frameReader{}
+	var fe *frameError
+	if errors.As(err, &fe) {
+		if h := w.s.srv.o.Hooks.FrameError; h != nil {
+			h(int(fe.code))
+		}
+		reason := ReasonTransportError
+		if fe.code == ws.StatusInvalidFramePayloadData {
+			reason = ReasonParseError
+		}
+		w.leave(reason, ending{frame: prepareClose(fe.code)})
+	}
+	return nil
+}
+
+// leave ends the session, or, for a candidate, only this WebSocket.
+func (w *webSocket) leave(reason string, e ending) {
+	if w.probe == nil {
+		w.s.finish(reason, e)
+		return
+	}
+	frame := e.frame
+	if frame == nil {
+		frame = closeFrame
+	}
+	w.conn.writeAll(frame.wire, time.Second)
+	w.abandon(reason)
+}
+
+// ended is called by the conn when nothing more can be read.
+func (w *webSocket) ended(err error) {
+	if w.probe != nil {
+		w.abandon("connection ended")
+		return
+	}
+	// Whether the end came with a FIN, a reset or our own close: Node calls a lost
+	// connection "transport close" too.
+	w.s.abort(ReasonTransportClose)
+}
+
+// text, binary, ping and closing are called by the frameReader.
+
+func (w *webSocket) text(b []byte) error {
+	if len(b) == 0 {
+		w.leave(ReasonParseError, ending{})
+		return errEnded
+	}
+	p := Packet{Type: b[0] - '0', Data: b[1:]}
+	if b[0] == 'b' {
+		// Base64, for those who cannot take binary; revision 3 keeps the type digit.
+		data := b[1:]
+		p.Type = TypeMessage
+		if w.s.revision == 3 {
+			if len(data) == 0 {
+				w.leave(ReasonParseError, ending{})
+				return errEnded
+			}
+			p.Type, data = data[0]-'0', data[1:]
+		}
+		var err error
+		p.Binary = true
+		if p.Data, err = decodeBase64(data); err != nil {
+			w.leave(ReasonParseError, ending{})
+			return errEnded
+		}
+	}
+	return w.packet(p)
+}
+
+func (w *webSocket) binary(b []byte) error {
+	p := Packet{Type: TypeMessage, Binary: true, Data: b}
+	if w.s.revision == 3 {
+		if len(b) == 0 {
+			w.leave(ReasonParseError, ending{})
+			return errEnded
+		}
+		p.Type, p.Data = b[0], b[1:]
+	}
+	return w.packet(p)
+}
+
+func (w *webSocket) packet(p Packet) error {
+	if p.Type > TypeNoop {
+		w.leave(ReasonParseError, ending{})
+		return errEnded
+	}
+	if w.probe != nil {
+		return w.probing(p)
+	}
+	if !w.s.receive(p) {
+		return errEnded
+	}
+	return nil
+}
+
+func (w *webSocket) ping(b []byte) error {
+	pong := prepareControl(ws.OpPong, b)
+	if w.probe != nil {
+		return w.conn.writeAll(pong.wire, time.Second)
+	}
+	if w.s.Send(pong) != nil {
+		return errEnded
+	}
+	return nil
+}
+
+func (w *webSocket) closing(code ws.StatusCode) error {
+	frame := closeFrame
+	if code != ws.StatusNoStatusRcvd {
+		frame = prepareClose(code)
+	}
+	if w.probe == nil {
+		w.s.peerClosing()
+	}
+	w.leave(ReasonTransportClose, ending{frame: frame, peer: true})
+	return errEnded
+}
+
+// peerClosing notes that the peer's close frame has come, in case the session is
+// closing already.
+func (s *Session) peerClosing() {
+	s.mu.Lock()
+	s.peerClosed = true
+	done := s.state == stateClosing && !s.writing && s.queue.count == 0
+	s.mu.Unlock()
+	if done {
+		s.ws.conn.close()
+	}
+}
+
+func prepareClose(code ws.StatusCode) *Prepared {
+	return prepareControl(ws.OpClose, binary.BigEndian.AppendUint16(nil, uint16(code)))
+}
