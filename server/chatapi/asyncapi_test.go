@@ -1,0 +1,357 @@
+package chatapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/antchat/antchat/adapter/local"
+	"github.com/antchat/antchat/server/chat"
+	"go.yaml.in/yaml/v3"
+)
+
+const asyncAPIFile = "../../docs/asyncapi.yaml"
+
+var update = flag.Bool("update", false, "write docs/asyncapi.yaml anew from the code")
+
+// operation is one row of docs/protocol.md: an event, its arguments, and what
+// it is acknowledged with. The document is made from these and from the Go
+// types that the handlers decode and encode.
+type operation struct {
+	event   string
+	summary string
+	args    []argument
+	ack     []any // nil: no acknowledgement
+}
+
+type argument struct {
+	value    any // of the type; a schema stands for itself
+	optional bool
+}
+
+func one(v any) []argument      { return []argument{{value: v}} }
+func optional(v any) []argument { return []argument{{value: v, optional: true}} }
+
+var text = ordered{{"type", "string"}}
+var number = ordered{{"type", "integer"}, {"minimum", 0}}
+
+// requests are what a client sends.
+var requests = []operation{
+	{eventAddUser, "Give the person behind the socket a name, once.", one(AddUser{}), []any{AddedUser{}}},
+	{eventNewMessage, "Store a message in a room the socket is in; the others get it.", one(NewMessage{}), []any{Stored{}}},
+	{eventChatMsg, "The same in the tutorial's words: text, clientOffset.", []argument{{value: text}, {value: text, optional: true}}, []any{}},
+	{eventTyping, "Tell a room that this person types. Holds for 5 s.", optional(RoomOnly{}), []any{}},
+	{eventStopTyping, "Tell a room that this person stopped.", optional(RoomOnly{}), []any{}},
+	{eventJoinRoom, "Become a member and get the newest messages.", one(JoinRoom{}), []any{JoinedRoom{}}},
+	{eventLeaveRoom, "End membership.", optional(RoomOnly{}), []any{LeftRoom{}}},
+	{eventHistory, "Read a page of a room's messages.", optional(History{}), []any{HistoryPage{}}},
+	{eventWho, "List a room's people.", optional(RoomOnly{}), []any{RoomPeople{}}},
+	{eventRooms, "List rooms.", optional(ListRooms{}), []any{RoomList{}}},
+}
+
+// notices are what the server sends.
+var notices = []operation{
+	{eventNewMessage, "A message, to the room's members but not the sender.", one(chat.Message{}), nil},
+	{eventChatMsg, "A message of the lobby, to sockets with the tutorial's vocabulary: text, seq.", []argument{{value: text}, {value: number}}, nil},
+	{eventLogin, "To who sent 'add user'.", one(Login{}), nil},
+	{eventUserJoined, "A person came to a room.", one(UserChange{}), nil},
+	{eventUserLeft, "A person left a room.", one(UserChange{}), nil},
+	{eventRoomUsers, "How many people a big room has.", one(RoomUsers{}), nil},
+	{eventTyping, "Somebody types.", one(UserTyping{}), nil},
+	{eventStopTyping, "Somebody stopped typing.", one(UserTyping{}), nil},
+	{eventRoomGap, "Messages of a room are lost for good.", one(RoomGap{}), nil},
+	{eventError, "A request was refused that asked for no acknowledgement.", one(Refusal{}), nil},
+}
+
+// ordered is a YAML mapping that keeps its order.
+type ordered []struct {
+	Key   string
+	Value any
+}
+
+func (o ordered) MarshalYAML() (any, error) {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for _, kv := range o {
+		var k, v yaml.Node
+		if err := k.Encode(kv.Key); err != nil {
+			return nil, err
+		}
+		if err := v.Encode(kv.Value); err != nil {
+			return nil, err
+		}
+		n.Content = append(n.Content, &k, &v)
+	}
+	return n, nil
+}
+
+func ref(path string) ordered { return ordered{{"$ref", "#/" + path}} }
+
+// schemas collects the schemas of named Go types.
+type schemas struct {
+	names []string
+	all   map[string]ordered
+}
+
+// of is the schema of a Go type: structs become named schemas.
+func (s *schemas) of(t reflect.Type) ordered {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return s.of(t.Elem())
+	case reflect.String:
+		if t == reflect.TypeFor[Code]() {
+			return ordered{{"type", "string"}, {"enum", Codes}}
+		}
+		return text
+	case reflect.Bool:
+		return ordered{{"type", "boolean"}}
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		return number
+	case reflect.Slice:
+		if t == reflect.TypeFor[messages]() {
+			return ordered{{"type", "array"}, {"items", s.of(reflect.TypeFor[chat.Message]())}}
+		}
+		return ordered{{"type", "array"}, {"items", s.of(t.Elem())}}
+	case reflect.Struct:
+		if _, known := s.all[t.Name()]; !known {
+			s.all[t.Name()] = nil
+			s.names = append(s.names, t.Name())
+			s.all[t.Name()] = s.object(t)
+		}
+		return ref("components/schemas/" + t.Name())
+	}
+	panic("no schema for " + t.String())
+}
+
+func (s *schemas) object(t reflect.Type) ordered {
+	var properties ordered
+	var required []string
+	for f := range t.NumField() {
+		field := t.Field(f)
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		schema := s.of(field.Type)
+		if options != "omitempty" {
+			required = append(required, name)
+			if field.Type.Kind() == reflect.Pointer {
+				schema = ordered{{"oneOf", []ordered{schema, {{"type", "null"}}}}}
+			}
+		}
+		properties = append(properties, struct {
+			Key   string
+			Value any
+		}{name, schema})
+	}
+	object := ordered{{"type", "object"}, {"properties", properties}}
+	if len(required) > 0 {
+		object = append(object, ordered{{"required", required}}...)
+	}
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return ordered{{"oneOf", []ordered{text, object}}}
+	}
+	return object
+}
+
+// arguments is the schema of an event's arguments: an array.
+func (s *schemas) arguments(args []argument) ordered {
+	items, least := []ordered{}, 0
+	for _, a := range args {
+		if schema, ok := a.value.(ordered); ok {
+			items = append(items, schema)
+		} else {
+			items = append(items, s.of(reflect.TypeOf(a.value)))
+		}
+		if !a.optional {
+			least++
+		}
+	}
+	if len(items) == 0 {
+		return ordered{{"type", "array"}, {"maxItems", 0}}
+	}
+	return ordered{{"type", "array"}, {"items", items}, {"minItems", least}, {"maxItems", len(items)}}
+}
+
+// camel makes an identifier of an event's name.
+func camel(words ...string) string {
+	var b strings.Builder
+	for i, w := range strings.Fields(strings.Join(words, " ")) {
+		if i > 0 {
+			w = strings.ToUpper(w[:1]) + w[1:]
+		}
+		b.WriteString(w)
+	}
+	return b.String()
+}
+
+func asyncAPI() ([]byte, error) {
+	s := &schemas{all: make(map[string]ordered)}
+	var inChannel, operations, components ordered
+	add := func(to *ordered, key string, value any) {
+		*to = append(*to, ordered{{key, value}}...)
+	}
+	message := func(id, event, summary string, args []argument) {
+		add(&inChannel, id, ref("components/messages/"+id))
+		add(&components, id, ordered{{"name", event}, {"summary", summary}, {"payload", s.arguments(args)}})
+	}
+	pick := func(ids ...string) (refs []ordered) {
+		for _, id := range ids {
+			refs = append(refs, ref("channels/root/messages/"+id))
+		}
+		return refs
+	}
+	message("refusal", "acknowledgement", "The request was refused.", one(Refusal{}))
+	for _, o := range requests {
+		id, ack := camel("request", o.event), camel("ack", o.event)
+		message(id, o.event, o.summary, o.args)
+		var values []argument
+		for _, v := range o.ack {
+			values = append(values, argument{value: v})
+		}
+		message(ack, "acknowledgement", "The answer to '"+o.event+"'.", values)
+		add(&operations, camel("receive", o.event), ordered{
+			{"action", "receive"}, {"channel", ref("channels/root")}, {"summary", o.summary}, {"messages", pick(id)},
+			{"reply", ordered{{"channel", ref("channels/root")}, {"messages", pick(ack, "refusal")}}},
+		})
+	}
+	for _, o := range notices {
+		id := camel("event", o.event)
+		message(id, o.event, o.summary, o.args)
+		add(&operations, camel("send", o.event), ordered{
+			{"action", "send"}, {"channel", ref("channels/root")}, {"summary", o.summary}, {"messages", pick(id)},
+		})
+	}
+	var named ordered
+	slices.Sort(s.names)
+	for _, name := range s.names {
+		add(&named, name, s.all[name])
+	}
+	doc := ordered{
+		{"asyncapi", "3.0.0"},
+		{"info", ordered{
+			{"title", "Antchat"}, {"version", "1.0.0"},
+			{"description", "The vocabulary of docs/protocol.md, over Socket.IO (protocol 4 and 5). The payload of a message is the list of\n" +
+				"the event's arguments, or of the acknowledgement's. Sockets that can recover get one more last argument, a string.\n"},
+			{"license", ordered{{"name", "MIT"}}},
+		}},
+		{"defaultContentType", "application/json"},
+		{"servers", ordered{{"local", ordered{{"host", "localhost:3000"}, {"pathname", "/socket.io/"}, {"protocol", "ws"}}}}},
+		{"channels", ordered{{"root", ordered{{"address", "/"}, {"description", "The root namespace."}, {"messages", inChannel}}}}},
+		{"operations", operations},
+		{"components", ordered{{"messages", components}, {"schemas", named}}},
+	}
+	var b bytes.Buffer
+	b.WriteString("# Made from the code: go test ./server/chatapi -run AsyncAPI -update\n")
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(doc); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), enc.Close()
+}
+
+// The document says what the code does, and all of it.
+func TestAsyncAPI(t *testing.T) {
+	want, err := asyncAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(asyncAPIFile, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(asyncAPIFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(have, want) {
+		t.Errorf("%s differs from the code; go test ./server/chatapi -run AsyncAPI -update", asyncAPIFile)
+	}
+	var names []string
+	for _, o := range slices.Concat(requests, notices) {
+		names = append(names, o.event)
+	}
+	for _, name := range vocabulary {
+		if !slices.Contains(names, name) {
+			t.Errorf("%q is not in the document", name)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(vocabulary, name) {
+			t.Errorf("%q is in the document alone", name)
+		}
+	}
+	// References lead somewhere.
+	var doc any
+	if err := yaml.Unmarshal(have, &doc); err != nil {
+		t.Fatal(err)
+	}
+	checkRefs(t, doc, doc)
+}
+
+func checkRefs(t *testing.T, root, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		if path, ok := v["$ref"].(string); ok {
+			at := root
+			for part := range strings.SplitSeq(strings.TrimPrefix(path, "#/"), "/") {
+				m, _ := at.(map[string]any)
+				at = m[part]
+			}
+			if at == nil {
+				t.Errorf("%s leads nowhere", path)
+			}
+		}
+		for _, e := range v {
+			checkRefs(t, root, e)
+		}
+	case []any:
+		for _, e := range v {
+			checkRefs(t, root, e)
+		}
+	}
+}
+
+// Every request of the document has a handler, with an acknowledgement of the
+// documented number of arguments, or a refusal that is not "unknown".
+func TestEveryRequestIsHandled(t *testing.T) {
+	f := newChat(t, Options{}, local.Options{})
+	for _, o := range requests {
+		c := f.dial(hello{})
+		answer := c.answer(c.request(o.event, "lobby"))
+		var r Refusal
+		if len(answer) == 1 {
+			_ = json.Unmarshal(answer[0], &r)
+		}
+		if r.Error.Code == CodeUnknownEvent || r.Error.Code == "" && len(answer) != len(o.ack) {
+			t.Errorf("%s was acknowledged with %s", o.event, answer)
+		}
+	}
+}
+
+// docs/protocol.md names every event and code, and no other code.
+func TestProtocolText(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range vocabulary {
+		if !bytes.Contains(doc, []byte("`"+name)) {
+			t.Errorf("docs/protocol.md does not name %q", name)
+		}
+	}
+	for _, code := range Codes {
+		row := "| `" + string(code) + "` | " + map[bool]string{true: "yes", false: "no"}[code.Retryable()] + " |"
+		if !bytes.Contains(doc, []byte(row)) {
+			t.Errorf("docs/protocol.md has no row %s", row)
+		}
+	}
+	_, table, _ := bytes.Cut(doc, []byte("| code | retryable |"))
+	table, _, _ = bytes.Cut(table, []byte("\n\n"))
+	if rows := bytes.Count(table, []byte("\n| `")); rows != len(Codes) {
+		t.Errorf("docs/protocol.md has %d codes, the list %d", rows, len(Codes))
+	}
+}
