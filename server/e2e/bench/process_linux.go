@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -47,8 +48,11 @@ func startServer(ctx context.Context, dir string, argv ...string) (*server, erro
 	return s, nil
 }
 
+// stop asks first, so that a profile gets written.
 func (s *server) stop() {
-	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(3*time.Second, func() { _ = s.cmd.Process.Kill() })
+	defer late.Stop()
 	_ = s.cmd.Wait()
 }
 
