@@ -2,10 +2,10 @@ package packet
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -62,7 +62,7 @@ func TestMsgpackValues(t *testing.T) {
 		{"82a161d40000a16201", `{"b":1}`, "81a16201"}, {"82a161d40000a162d40000", `{}`, "80"}, {"82a161d40000a16202", `{"b":2}`, "81a16202"}, {"82a16101a161d40000", `{"a":1}`, "81a16101"},
 		// Dates: Date of notepack.io 2, timestamps of the specification.
 		{"d7000000018bcfe5687b", `"2023-11-14T22:13:20.123Z"`, "b8323032332d31312d31345432323a31333a32302e3132335a"}, {"d6ff6553f100", `"2023-11-14T22:13:20.000Z"`, "b8323032332d31312d31345432323a31333a32302e3030305a"},
-		{"d7ff1d5350006553f100", `"2023-11-14T22:13:20.123Z"`, "b8323032332d31312d31345432323a31333a32302e3132335a"}, {"c70cff0000000000000000ffffffffff", "", ""}, {"c70cff00000000ffffffffffffffff", `"1969-12-31T23:59:59.000Z"`, "b8313936392d31322d33315432333a35393a35392e3030305a"},
+		{"d7ff1d5353006553f100", `"2023-11-14T22:13:20.123Z"`, "b8323032332d31312d31345432323a31333a32302e3132335a"}, {"c70cff0000000000000000ffffffffff", "", ""}, {"c70cff00000000ffffffffffffffff", `"1969-12-31T23:59:59.000Z"`, "b8313936392d31322d33315432333a35393a35392e3030305a"},
 		{"d7007fffffffffffffff", "null", "c0"}, {"d7008000000000000000", "null", "c0"}, {"c70cff000000007fffffffffffffff", "null", "c0"}, {"c70cff3b9aca000000000000000000", "", ""},
 		// Refused: cut, unknown, not UTF-8, keys that are no strings, counts that lie.
 		{"c1", "", ""}, {"a1", "", ""}, {"a1ff", "", ""}, {"a3eda080", "", ""}, {"cb00", "", ""}, {"91", "", ""}, {"ddffffffff", "", ""}, {"dfffffffff", "", ""}, {"810101", "", ""}, {"81c001", "", ""}, {"81c4016101", "", ""}, {"81a161", "", ""},
@@ -238,9 +238,7 @@ func TestMsgpackSizes(t *testing.T) {
 	}
 	var b strings.Builder
 	for i := range 70_000 {
-		b.WriteString(`,"`)
-		b.WriteString(string(binary.AppendUvarint(nil, uint64(i)<<7&0x3f3f3f)[:0]))
-		b.WriteString(strings.Repeat("k", i%7) + `":1`)
+		fmt.Fprintf(&b, `,"%d":1`, i)
 	}
 	p := &Packet{Type: Event, Data: []byte(`["a",{` + b.String()[1:] + `}]`)}
 	out, err := AppendMsgpack(nil, p)
@@ -264,8 +262,6 @@ func TestAppendMsgpackRefused(t *testing.T) {
 func TestAppendMsgpackNumbers(t *testing.T) {
 	for data, want := range map[string]float64{`1.5`: 1.5, `1e2`: 100, `18446744073709551616`: 18446744073709551616, `-9223372036854775809`: -9223372036854775809, `-0`: math.Copysign(0, -1), `1e999`: math.Inf(1), `0.` + strings.Repeat("1", 400): 0.1111111111111111} {
 		out, err := AppendMsgpack(nil, &Packet{Type: ConnectError, Data: []byte(data)})
-		head, _ := AppendMsgpack(nil, &Packet{Type: ConnectError, Data: []byte("0")})
-		_ = head
 		if err != nil {
 			t.Error(data, err)
 			continue

@@ -89,7 +89,7 @@ func eventName(data []byte) (string, error) {
 	}
 	switch c := raw[0]; {
 	case c == '"':
-		if name := string(appendUnquoted(nil, raw[1:len(raw)-1])); !reserved(name) {
+		if name := unquoted(raw[1 : len(raw)-1]); !reserved(name) {
 			return name, nil
 		}
 		return "", fmt.Errorf("%w: reserved event name %s", ErrMalformed, raw)

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -97,6 +98,14 @@ func appendUnquoted(dst, s []byte) []byte {
 		i += n
 	}
 	return dst
+}
+
+// unquoted is appendUnquoted as a string.
+func unquoted(s []byte) string {
+	if bytes.IndexByte(s, '\\') < 0 {
+		return string(s)
+	}
+	return string(appendUnquoted(nil, s))
 }
 
 // appendFloat appends f, which is finite, as JavaScript writes it.
