@@ -1,0 +1,357 @@
+package socketio
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/antchat/antchat/server/socketio/packet"
+)
+
+// Client is one connection: an Engine.IO session and its sockets, one in each
+// namespace that it has joined. Text, Binary and Closed are the session's
+// handler.
+type Client struct {
+	server    *Server
+	conn      Conn
+	revision3 bool // Engine.IO 3, so Socket.IO protocol 4
+
+	// msgpack is settled by the first packet, before there is a socket (a
+	// client of protocol 5 moves first), and not changed afterwards.
+	msgpack bool
+
+	// Owned by the reading goroutine.
+	decoder  *packet.Decoder
+	deaf     bool   // broke the protocol: what else it says is ignored
+	connects int32  // CONNECT packets in this minute
+	minute   uint32 // which one
+
+	mu sync.Mutex
+	// Guarded by mu.
+	root        *Socket            // of "/", which most clients are in and no other
+	others      map[string]*Socket // by name, made on demand
+	timeout     *deadline          // until a first namespace is joined
+	waiting     []*Socket          // to be connected once the root has been decided
+	rootPending bool
+	closed      bool
+}
+
+// serverLeft stands for a socket that the server has ended: what the client
+// sent before it knew is ignored, where it would otherwise cost it the
+// connection.
+var serverLeft = &Socket{}
+
+func newClient(s *Server, conn Conn) *Client {
+	return &Client{server: s, conn: conn, revision3: conn.Revision() == 3}
+}
+
+func (c *Client) protocol() int {
+	if c.revision3 {
+		return 4
+	}
+	return 5
+}
+
+// open begins: a client of protocol 4 is connected to the root unasked
+// (socket.io-protocol v4, "Connection to the default namespace"), one of
+// protocol 5 has to ask within the timeout.
+func (c *Client) open() {
+	c.mu.Lock()
+	c.timeout = c.server.deadlines.add(c.server.options.ConnectTimeout, func() {
+		c.conn.Close(string(ReasonForcedServerClose))
+	})
+	c.mu.Unlock()
+	if c.revision3 {
+		c.mu.Lock()
+		c.rootPending = true
+		c.mu.Unlock()
+		c.connect("/", nil)
+	}
+}
+
+// Text takes one text message. An error closes the session. It blocks while
+// the inbox of the socket concerned is full.
+func (c *Client) Text(data []byte) error {
+	if c.deaf || c.msgpack {
+		return c.unfit("text from a msgpack client")
+	}
+	if c.decoder == nil {
+		c.decoder = packet.NewDecoder(c.protocol(), c.server.options.Limits)
+	}
+	return c.take(c.decoder.Text(data))
+}
+
+// Binary takes one binary message: an attachment, or from a client with the
+// msgpack parser a packet. Which of the two is told by the first message.
+func (c *Client) Binary(data []byte) error {
+	if c.deaf {
+		return nil
+	}
+	if c.decoder == nil && !c.revision3 {
+		c.msgpack = true
+	}
+	if c.msgpack {
+		return c.take(packet.DecodeMsgpack(data, c.server.options.Limits))
+	}
+	if c.decoder == nil {
+		return c.unfit("binary without a packet")
+	}
+	return c.take(c.decoder.Binary(data))
+}
+
+// Closed ends the client's sockets. It is the last call.
+func (c *Client) Closed(reason string) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	timeout := c.timeout
+	c.timeout = nil
+	c.mu.Unlock()
+	c.server.deadlines.remove(timeout)
+	for _, s := range c.sockets() {
+		s.end(DisconnectReason(reason), false)
+	}
+	c.server.mu.Lock()
+	delete(c.server.clients, c)
+	c.server.mu.Unlock()
+	c.server.tasks.end()
+}
+
+func (c *Client) unfit(what string) error {
+	if c.deaf {
+		return nil
+	}
+	c.violation(what)
+	return fmt.Errorf("socketio: %s", what)
+}
+
+// take handles what a decoder returned.
+func (c *Client) take(p *packet.Packet, err error) error {
+	if c.deaf {
+		return nil
+	}
+	if err != nil {
+		c.violation("malformed packet")
+		return err
+	}
+	if p != nil {
+		c.handle(p)
+	}
+	return nil
+}
+
+// violation closes a connection whose client broke the protocol.
+func (c *Client) violation(what string) {
+	c.deaf = true
+	if h := c.server.options.Hooks.Violation; h != nil {
+		h(what)
+	}
+	c.server.options.Logger.Debug("socketio: connection closed", "violation", what)
+}
+
+// close is violation with a close of our own, where the packet was well formed
+// and so is no parse error.
+func (c *Client) close(what string) {
+	c.violation(what)
+	c.conn.Close(string(ReasonForcedServerClose))
+}
+
+// handle routes a packet to its socket.
+func (c *Client) handle(p *packet.Packet) {
+	if p.Type == packet.Connect {
+		c.asked(p)
+		return
+	}
+	s := c.find(p.Namespace)
+	switch {
+	case s == serverLeft || s != nil && s.endedByServer():
+		return
+	case s == nil || s.over():
+		c.close("packet for a namespace the client is not in")
+		return
+	}
+	switch p.Type {
+	case packet.Disconnect:
+		s.end(ReasonClientLeft, false)
+	case packet.Event:
+		if !s.push(p) {
+			c.close("events not handled in time")
+		}
+	case packet.Ack:
+		s.acked(p)
+	default:
+		c.close("packet that only servers send")
+	}
+}
+
+// asked handles a CONNECT.
+func (c *Client) asked(p *packet.Packet) {
+	o := &c.server.options
+	if now := uint32(time.Since(c.conn.Opened()) / time.Minute); now != c.minute {
+		c.minute, c.connects = now, 0
+	}
+	if c.connects++; int(c.connects) > o.MaxConnects {
+		c.close("too many CONNECT packets")
+		return
+	}
+	name, auth := p.Namespace, p.Data
+	if c.revision3 {
+		name, auth = namespaceQuery(name)
+	}
+	c.connect(name, auth)
+}
+
+// connect makes a socket and has it connected.
+func (c *Client) connect(name string, auth []byte) {
+	if !c.server.known(name) {
+		c.refuse(name, errInvalidNamespace)
+		return
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	old := c.findLocked(name)
+	if old == serverLeft {
+		old = nil
+	}
+	if old != nil && !old.over() {
+		c.mu.Unlock()
+		c.close("second CONNECT")
+		return
+	}
+	if n := c.countLocked(); old == nil && n >= c.server.options.MaxNamespaces {
+		c.mu.Unlock()
+		c.refuse(name, &ConnectError{Message: "Too many namespaces"})
+		return
+	}
+	s := &Socket{client: c, running: true, holds: 1}
+	s.request = &connectRequest{name: name, auth: auth, previous: old}
+	c.storeLocked(name, s)
+	c.server.tasks.begin()
+	if c.rootPending && name != "/" {
+		c.waiting = append(c.waiting, s)
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
+	go s.run()
+}
+
+// rootDecided connects what waited for the root's decision.
+func (c *Client) rootDecided() {
+	c.mu.Lock()
+	waiting := c.waiting
+	c.waiting = nil
+	c.rootPending = false
+	c.mu.Unlock()
+	for _, s := range waiting {
+		go s.run()
+	}
+}
+
+// joined notes that the client is in a namespace.
+func (c *Client) joined() {
+	c.mu.Lock()
+	timeout := c.timeout
+	c.timeout = nil
+	c.mu.Unlock()
+	c.server.deadlines.remove(timeout)
+}
+
+// forget takes a socket that is torn down out of the client.
+func (c *Client) forget(s *Socket, byServer bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var next *Socket
+	if byServer && !c.closed {
+		next = serverLeft
+	}
+	if c.root == s {
+		c.root = next
+		return
+	}
+	for name, other := range c.others {
+		if other != s {
+			continue
+		}
+		if next == nil {
+			delete(c.others, name)
+		} else {
+			c.others[name] = next
+		}
+	}
+}
+
+func (c *Client) find(name string) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.findLocked(name)
+}
+
+func (c *Client) findLocked(name string) *Socket {
+	if name == "/" {
+		return c.root
+	}
+	return c.others[name]
+}
+
+func (c *Client) storeLocked(name string, s *Socket) {
+	if name == "/" {
+		c.root = s
+		return
+	}
+	if c.others == nil {
+		c.others = make(map[string]*Socket, 1)
+	}
+	c.others[name] = s
+}
+
+func (c *Client) countLocked() int {
+	n := len(c.others)
+	if c.root != nil {
+		n++
+	}
+	return n
+}
+
+// sockets lists the client's sockets.
+func (c *Client) sockets() []*Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]*Socket, 0, 1+len(c.others))
+	if c.root != nil && c.root != serverLeft {
+		list = append(list, c.root)
+	}
+	for _, s := range c.others {
+		if s != serverLeft {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// disconnect ends all sockets and closes the connection.
+func (c *Client) disconnect() {
+	for _, s := range c.sockets() {
+		s.leave()
+	}
+	c.conn.Close(string(ReasonForcedServerClose))
+}
+
+// over says that the socket has ended, if it is perhaps not torn down yet.
+func (s *Socket) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == socketEnded
+}
+
+func (s *Socket) endedByServer() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == socketEnded && s.reason == ReasonServerLeft
+}

@@ -1,0 +1,333 @@
+package socketio
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/server/socketio/packet"
+)
+
+// connectRequest is a CONNECT that is to be handled.
+type connectRequest struct {
+	name     string
+	auth     json.RawMessage
+	previous *Socket // of the same client and namespace, perhaps not torn down yet
+}
+
+// errNotRecovered: the session cannot be continued; a new one can begin.
+var errNotRecovered = errors.New("socketio: session not recovered")
+
+// storeError is a failure of the adapter while connecting. The client is not
+// refused, which it would take as final, but its connection closed, so that it
+// comes back by itself, with its session.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string { return e.err.Error() }
+func (e *storeError) Unwrap() error { return e.err }
+
+// connect handles a CONNECT from the request to OnConnect.
+func (s *Socket) connect() {
+	req := s.request
+	s.request = nil
+	c := s.client
+	ctx := &eventContext{socketContext: (*socketContext)(s)}
+	if req.previous != nil {
+		req.previous.awaitGone(ctx)
+	}
+	err := s.establish(ctx, req)
+	var store *storeError
+	switch {
+	case err == nil, s.over(): // over: the client has gone meanwhile
+	case errors.As(err, &store):
+		c.server.options.Logger.Warn("socketio: connect", "namespace", req.name, "error", err)
+		c.conn.Close(string(ReasonForcedServerClose))
+		s.end(ReasonForcedServerClose, true)
+	default:
+		c.refuse(req.name, err)
+		s.end("", true)
+	}
+	if req.name == "/" {
+		c.rootDecided()
+	}
+	if err == nil {
+		s.greet(ctx)
+	}
+}
+
+// establish runs everything up to and including the accept, and what a
+// recovered session missed.
+func (s *Socket) establish(ctx context.Context, req *connectRequest) error {
+	srv := s.client.server
+	ns, err := srv.resolve(ctx, req.name, req.auth)
+	if err != nil {
+		return err
+	}
+	s.ns = ns
+	s.auth = req.auth
+	recovery := srv.options.Recovery && !s.client.revision3
+	if recovery {
+		var pid string
+		var offset *string
+		s.offsets = srv.options.wantsOffsets(s.client.conn)
+		if s.auth, pid, offset = splitAuth(req.auth); pid != "" {
+			if err := s.resume(ctx, pid, offset); !errors.Is(err, errNotRecovered) {
+				return err
+			}
+		}
+	}
+	return s.begin(ctx, recovery)
+}
+
+// begin makes a new session.
+func (s *Socket) begin(ctx context.Context, recovery bool) error {
+	srv := s.client.server
+	switch {
+	case !s.client.revision3:
+		s.id = newID()
+	case s.ns.name == "/":
+		s.id = s.client.conn.ID()
+	default:
+		s.id = s.ns.name + "#" + s.client.conn.ID()
+	}
+	s.recovered = false
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	if recovery {
+		owner, err := srv.adapter.Create(ctx, adapter.Session{
+			PID: newID(), SID: s.id, Namespace: s.ns.name, User: s.user, Data: s.dataNow(),
+		})
+		if err != nil {
+			return &storeError{fmt.Errorf("create session: %w", err)}
+		}
+		s.owner = owner
+	}
+	s.mu.Lock()
+	s.last = srv.position() // all that was before; whatever comes later is held
+	s.mu.Unlock()
+	if err := srv.adapter.Add(ctx, s.ns.name, (*member)(s), s.Owner()); err != nil {
+		return &storeError{fmt.Errorf("add socket: %w", err)}
+	}
+	s.added = true
+	return s.accept()
+}
+
+// resume continues the session of pid. errNotRecovered leaves the socket as if
+// it had not been tried.
+func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
+	srv := s.client.server
+	session, owner, err := srv.adapter.Claim(ctx, s.ns.name, pid)
+	switch {
+	case errors.Is(err, adapter.ErrUnrecoverable):
+		return errNotRecovered
+	case err != nil:
+		return &storeError{fmt.Errorf("claim session: %w", err)}
+	}
+	s.id, s.owner, s.recovered = session.SID, owner, true
+	s.setDataNow(session.Data)
+	if err := s.admit(ctx); err != nil {
+		return err // finish starts the session's window anew
+	}
+	if s.user != session.User {
+		// Somebody else's session: it stays claimable for its owner.
+		srv.adapter.Gone(owner)
+		return s.notRecovered()
+	}
+	var at *adapter.Position
+	if offset != nil {
+		p, err := adapter.ParseOffset(*offset, srv.lanes)
+		if err != nil {
+			srv.adapter.End(owner)
+			return s.notRecovered()
+		}
+		at = &p
+	}
+	replay, err := srv.adapter.Resume(ctx, s.ns.name, (*member)(s), owner, at)
+	switch {
+	case errors.Is(err, adapter.ErrUnrecoverable), errors.Is(err, adapter.ErrFenced):
+		srv.adapter.End(owner)
+		return s.notRecovered()
+	case err != nil:
+		return &storeError{fmt.Errorf("resume session: %w", err)}
+	}
+	s.added = true
+	if data := s.dataNow(); string(data) != string(session.Data) {
+		if err := srv.adapter.Save(ctx, owner, data); err != nil {
+			return &storeError{fmt.Errorf("save socket data: %w", err)}
+		}
+	}
+	s.awaitPredecessor(ctx)
+	// Accept first, then what was missed (DELIVERY.md, "Recovery", rule 3): a
+	// client that is cut off in between comes back with its old offset, which
+	// the reference server's order makes it lose.
+	if err := s.accept(); err != nil {
+		return err
+	}
+	s.replay(replay)
+	return nil
+}
+
+// notRecovered takes back what resume did.
+func (s *Socket) notRecovered() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owner = adapter.Owner{}
+	s.user, s.view, s.data = "", 0, nil
+	s.holds, s.overlap, s.held = 1, false, nil
+	return errNotRecovered
+}
+
+// predecessorWait bounds the wait for the OnDisconnect of the connection that
+// had the session before.
+const predecessorWait = 10 * time.Second
+
+// awaitPredecessor waits until the session's former socket on this node is
+// torn down. Resume has passed the sequencer after the fence, so that socket is
+// known as leaving by now.
+func (s *Socket) awaitPredecessor(ctx context.Context) {
+	if old := s.client.server.leaving.find(s.id); old != nil && old != s {
+		ctx, cancel := context.WithTimeout(ctx, predecessorWait)
+		defer cancel()
+		old.awaitGone(ctx)
+	}
+}
+
+// admit runs the connect middleware.
+func (s *Socket) admit(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.client.server.panicked("connect", v)
+			err = fmt.Errorf("%w: %v", ErrPanic, v)
+		}
+	}()
+	for _, f := range s.ns.use {
+		if err := f(ctx, s); err != nil {
+			return err
+		}
+		if s.over() {
+			return ErrDisconnected
+		}
+	}
+	return nil
+}
+
+// accept answers the CONNECT.
+func (s *Socket) accept() error {
+	p := &packet.Packet{Type: packet.Connect, Namespace: s.ns.name}
+	if !s.client.revision3 {
+		p.Data = packet.AppendString([]byte(`{"sid":`), s.id)
+		if s.owner.PID != "" {
+			p.Data = packet.AppendString(append(p.Data, `,"pid":`...), s.owner.PID)
+		}
+		p.Data = append(p.Data, '}')
+	}
+	s.mu.Lock()
+	if s.state != socketConnecting {
+		s.mu.Unlock()
+		return ErrDisconnected
+	}
+	s.state = socketAccepted
+	s.greeted = true
+	err := s.client.sendPacket(p)
+	s.mu.Unlock()
+	s.ns.sockets.Add(1)
+	s.client.joined()
+	if h := s.client.server.options.Hooks.Connected; h != nil {
+		h(s)
+	}
+	if err != nil {
+		// The connection is going; its Closed ends the socket as any other.
+		s.client.server.options.Logger.Debug("socketio: accept", "error", err)
+	}
+	return nil
+}
+
+// replay queues what a recovered session missed.
+func (s *Socket) replay(r *adapter.Replay) {
+	pace := pacer{socket: s}
+	for _, d := range r.Missed {
+		e, toSender, ok := s.ns.rendered(s.view, d)
+		if !ok || !toSender && d.Sender != "" && d.Sender == s.id {
+			continue
+		}
+		if !pace.wait(e.Size()) || s.queue(e, 0, d.Position) != nil {
+			s.mu.Lock()
+			s.broken = true
+			s.mu.Unlock()
+			return
+		}
+		s.ns.sent(s, e)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = s.last.Max(r.Position) // the floor of what was held
+	if s.holds > 1 {
+		s.holds-- // Resume's own hold; ours goes on until OnConnect is done
+		s.overlap = false
+	}
+}
+
+// greet runs OnConnect and lets go of what was held.
+func (s *Socket) greet(ctx *eventContext) {
+	failed := true
+	s.client.server.protect("connect", func() {
+		for _, f := range s.ns.connect {
+			if err := f(ctx, s); err != nil {
+				s.client.server.options.Logger.Warn("socketio: connect", "namespace", s.ns.name, "error", err)
+				return
+			}
+		}
+		failed = false
+	})
+	if failed {
+		s.leave()
+	}
+	s.afterReply(ctx, "connect")
+	s.release(nil)
+}
+
+// refuse answers a CONNECT with an error (socket.io-protocol v5, "Connection to
+// a namespace").
+func (c *Client) refuse(name string, err error) {
+	message := "connection refused"
+	var data []byte
+	var refusal *ConnectError
+	if errors.As(err, &refusal) {
+		message = refusal.Message
+		if refusal.Data != nil {
+			var bad error
+			if data, bad = json.Marshal(refusal.Data); bad != nil {
+				c.server.options.Logger.Error("socketio: connect error cannot be encoded", "error", bad)
+			}
+		}
+	} else {
+		c.server.options.Logger.Warn("socketio: connection refused", "namespace", name, "error", err)
+	}
+	protocol := c.protocol()
+	if refusal == errInvalidNamespace {
+		protocol = 5 // this one is the same object in protocol 4
+	}
+	_ = c.sendPacket(&packet.Packet{ // a connection that is gone needs no answer
+		Type: packet.ConnectError, Namespace: name,
+		Data: packet.AppendConnectError(nil, protocol, message, data),
+	})
+	if h := c.server.options.Hooks.Refused; h != nil {
+		h(name, err)
+	}
+}
+
+func (s *Socket) dataNow() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data
+}
+
+func (s *Socket) setDataNow(data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data = data
+}
