@@ -59,10 +59,11 @@ bench: setup ## benchmarks, then the whole server beside Node's
 	. $(TOOLS); $(GO) run ./server/e2e/bench
 
 interop: setup ## clients from other registries too: Java, Python
-	. $(TOOLS); bash server/e2e/interop/sdks.sh
+	. $(TOOLS); bash server/e2e/interop/run.sh
 
 check-js: setup ## type check and unit tests of the page's modules
 	. $(TOOLS); server/e2e/node_modules/.bin/tsc --noEmit -p web/jsconfig.json
+	. $(TOOLS); server/e2e/node_modules/.bin/tsc --noEmit -p server/e2e/tsconfig.json
 	. $(TOOLS); node --test web/test/*.test.js
 
 setup: ## install or find what the tests need; says what is missing

@@ -1,0 +1,28 @@
+// Command antchat is a chat server for Socket.IO clients.
+//
+// This package is the wiring: it alone maps settings to the options of the
+// other packages, and it knows in which order they start and stop.
+//
+// # Start
+//
+// Each step needs those before it; the first that fails ends the start.
+//
+//  1. settings (exit code 2 if one is wrong), logging
+//  2. the adapter: opens the store, so nothing is accepted that could not be kept
+//  3. Socket.IO, and the chat on its root namespace: all handlers are registered
+//  4. Engine.IO, the gateway: the first client could be served now
+//  5. the listener; the address to open is printed
+//
+// # Stop
+//
+// SIGTERM and SIGINT (Ctrl-C) stop the server within http.stop_timeout, with
+// exit code 0; a second signal ends it at once. The order is that of the data:
+// whoever feeds a layer is gone before the layer is.
+//
+//  1. /readyz answers 503, so that balancers look elsewhere
+//  2. the listener closes; requests under way are answered
+//  3. Engine.IO sessions are closed ("server shutting down"): clients reconnect
+//     by themselves, and their sessions stay recoverable
+//  4. Socket.IO ends: handlers under way return
+//  5. the chat, then the adapter, whose store is synced
+package main

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/antchat/antchat/server/config"
+)
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitSettings = 2 // a wrong or unknown setting
+	exitForced   = 3 // a second signal while stopping
+)
+
+// version is set by the linker (see the Makefile).
+var version = ""
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
+	// Lives as long as the process.
+	go func() {
+		<-signals
+		stop()
+		<-signals
+		os.Exit(exitForced)
+	}()
+	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// start does everything from the command line to the end, which comes when ctx
+// ends, and returns the exit code.
+func start(ctx context.Context, args []string, stdout, stderr *os.File) int {
+	err := command(ctx, args, stdout, stderr)
+	var wrong *config.Error
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &wrong):
+		complain(stderr, wrong)
+		return exitSettings
+	default:
+		complain(stderr, err)
+		return exitFailed
+	}
+}
+
+// complain writes the one line that says why the program ends.
+func complain(w io.Writer, err error) {
+	_, _ = fmt.Fprintln(w, "antchat:", strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+func command(ctx context.Context, args []string, stdout, stderr *os.File) error {
+	c, request, err := config.Load(args)
+	if err != nil {
+		return err
+	}
+	switch request {
+	case config.Help:
+		return config.WriteHelp(stdout)
+	case config.Version:
+		_, err := fmt.Fprintf(stdout, "antchat %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
+	case config.Print:
+		return c.Write(stdout)
+	}
+
+	logger := newLogger(c.Logging, stderr)
+	warnFileLimit(logger, c.Engine.MaxSessions)
+	p, err := newProgram(c, logger)
+	if err != nil {
+		return err
+	}
+	if err := p.listen(); err != nil {
+		return errors.Join(err, p.stop())
+	}
+	// On standard output, whatever the form of the log: this line is for people.
+	if _, err := fmt.Fprintln(stdout, "Antchat is ready: open", p.url()); err != nil {
+		logger.Warn("standard output is closed", "error", err)
+	}
+	return p.run(ctx)
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+func newLogger(c config.Logging, w *os.File) *slog.Logger {
+	var level slog.Level
+	// The setting's values are slog's own names.
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		panic(err)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// isTerminal takes any character device for a terminal: text to /dev/null does
+// no harm.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

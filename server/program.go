@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/antchat/antchat/adapter/local"
+	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/chatapi"
+	"github.com/antchat/antchat/server/config"
+	"github.com/antchat/antchat/server/engineio"
+	"github.com/antchat/antchat/server/gateway"
+	"github.com/antchat/antchat/server/socketio"
+	"github.com/antchat/antchat/server/socketio/packet"
+	"github.com/antchat/antchat/web"
+)
+
+// program is the whole server, as a value: a test starts the same wiring that
+// main does. newProgram, listen, run (which ends with stop), in this order.
+type program struct {
+	// Immutable after listen.
+	config   *config.Config
+	logger   *slog.Logger
+	adapter  *local.Adapter
+	sockets  *socketio.Server
+	chat     *chatapi.API
+	engine   *engineio.Server
+	gateway  *gateway.Gateway
+	http     *http.Server
+	listener net.Listener
+
+	silent   newcomers
+	stopping atomic.Bool
+}
+
+// newProgram wires everything up to the listener. A wrong setting is a
+// *config.Error.
+func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
+	if c.Redis.URL != "" {
+		return nil, c.Refuse("redis.url", "this version runs a single node: allowed is only to leave it, and REDIS_URL, unset")
+	}
+	p := &program{config: c, logger: logger}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.stop())
+		}
+	}()
+
+	tlsConfig, err := tlsSettings(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.Web.Dir != "" {
+		if info, err := os.Stat(c.Web.Dir); err != nil || !info.IsDir() {
+			return nil, c.Refuse("web.dir", fmt.Sprintf("%q is no directory that can be read", c.Web.Dir))
+		}
+	}
+
+	if p.adapter, err = local.Open(adapterOptions(c, logger)); err != nil {
+		return nil, fmt.Errorf("data.dir: open %q: %w", c.Data.Dir, err)
+	}
+	p.sockets = socketio.NewServer(p.adapter, socketOptions(c, logger))
+	p.chat, err = chatapi.New(p.sockets.Of("/"), p.adapter, chatapi.Options{
+		Limits:      chat.Limits{AnnounceMax: c.Presence.AnnounceMax},
+		RelayEvents: c.Relay.Events,
+		Logger:      logger,
+	})
+	if err != nil {
+		return nil, c.Refuse("relay.events", err.Error())
+	}
+
+	origins := gateway.NewOrigins(c.CORS.Origins, c.HTTP.TrustedProxies > 0)
+	engine := engineOptions(c, logger)
+	engine.NodeID = p.adapter.NodeID()
+	engine.CheckOrigin = origins.Allowed
+	p.engine = engineio.NewServer(func(s *engineio.Session) engineio.Handler { return p.sockets.Accept(s) }, engine)
+
+	policy := c.Web.ContentSecurityPolicy
+	if policy == "auto" {
+		policy = ""
+	}
+	p.gateway, err = gateway.New(gateway.Options{
+		Endpoint: p.engine, Path: slashed(c.Engine.Path),
+		Client: web.Client(), Page: web.FS(), Dir: c.Web.Dir, ContentSecurityPolicy: policy,
+		Origins: origins, Ready: p.ready, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // a WebSocket needs the connection for itself
+	p.http = &http.Server{
+		Handler:           p.gateway,
+		TLSConfig:         tlsConfig,
+		Protocols:         protocols,
+		ReadHeaderTimeout: c.HTTP.HeaderTimeout,
+		IdleTimeout:       c.HTTP.IdleTimeout,
+		MaxHeaderBytes:    c.HTTP.MaxHeaderBytes,
+		// No ReadTimeout and no WriteTimeout: they would cut held polls. The
+		// endpoint and the gateway limit each request themselves.
+		ErrorLog:  slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ConnState: p.silent.watch,
+	}
+	return p, nil
+}
+
+// ready is what /readyz asks.
+func (p *program) ready() error {
+	if p.stopping.Load() {
+		return errors.New("shutting down")
+	}
+	if s := p.adapter.Status(); !s.Ready {
+		return errors.New(s.Reason)
+	}
+	return nil
+}
+
+// listen opens the port. Connections wait until run.
+func (p *program) listen() error {
+	address := net.JoinHostPort(p.config.HTTP.Addr, strconv.Itoa(p.config.HTTP.Port))
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("http.addr, http.port: %w", err)
+	}
+	p.listener = l
+	return nil
+}
+
+// url is the address to open in a browser of this machine.
+func (p *program) url() string {
+	scheme := "http"
+	if p.http.TLSConfig != nil {
+		scheme = "https"
+	}
+	host := p.config.HTTP.Addr
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	_, port, err := net.SplitHostPort(p.listener.Addr().String())
+	if err != nil {
+		port = strconv.Itoa(p.config.HTTP.Port)
+	}
+	return scheme + "://" + net.JoinHostPort(host, port) + "/"
+}
+
+// run serves until ctx ends or the listener fails, and then stops everything.
+// It may be called once.
+func (p *program) run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() {
+		if p.http.TLSConfig != nil {
+			served <- p.http.ServeTLS(p.listener, "", "")
+		} else {
+			served <- p.http.Serve(p.listener)
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		p.logger.Info("stopping")
+		err := p.stop()
+		<-served // always http.ErrServerClosed after a stop
+		if err == nil {
+			p.logger.Info("stopped")
+		}
+		return err
+	case err := <-served:
+		return errors.Join(fmt.Errorf("serve: %w", err), p.stop())
+	}
+}
+
+// stop ends what newProgram and listen have started, as far as they came, in
+// the order that the package's doc names. It takes at most http.stop_timeout;
+// an error says what did not end cleanly.
+func (p *program) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), p.config.HTTP.StopTimeout)
+	defer cancel()
+	p.stopping.Store(true)
+
+	var errs []error
+	end := func(what string, f func(context.Context) error) {
+		if err := f(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", what, err))
+		}
+	}
+	if p.http != nil {
+		// Shutdown waits for held polls, which end with their sessions.
+		quiet := make(chan struct{})
+		go func() {
+			defer close(quiet)
+			end("listener", p.http.Shutdown)
+		}()
+		p.silent.close()
+		engine := p.engine.Close(ctx)
+		<-quiet
+		end("sessions", func(context.Context) error { return engine })
+		_ = p.http.Close() // what Shutdown's time did not suffice for
+	} else if p.engine != nil {
+		end("sessions", p.engine.Close)
+	}
+	if p.listener != nil {
+		_ = p.listener.Close() // closed already if it was served
+	}
+	if p.sockets != nil {
+		end("sockets", p.sockets.Close)
+	}
+	if p.chat != nil {
+		end("chat", p.chat.Close)
+	}
+	if p.adapter != nil {
+		end("store", p.adapter.Close)
+	}
+	if p.gateway != nil {
+		end("page", func(context.Context) error { return p.gateway.Close() })
+	}
+	return errors.Join(errs...)
+}
+
+func tlsSettings(c *config.Config) (*tls.Config, error) {
+	if c.HTTP.TLSCert == "" {
+		return nil, nil
+	}
+	for key, name := range map[string]string{"http.tls_cert": c.HTTP.TLSCert, "http.tls_key": c.HTTP.TLSKey} {
+		if _, err := os.ReadFile(name); err != nil {
+			return nil, c.Refuse(key, err.Error())
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(c.HTTP.TLSCert, c.HTTP.TLSKey)
+	if err != nil {
+		return nil, c.Refuse("http.tls_cert", fmt.Sprintf("no certificate that fits http.tls_key: %v", err))
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func adapterOptions(c *config.Config, logger *slog.Logger) local.Options {
+	return local.Options{
+		Dir:          c.Data.Dir,
+		NodeID:       c.Node.ID,
+		Window:       c.Recovery.Window, // 0: the default, unused
+		Grace:        c.Presence.Grace,
+		LogMax:       c.Log.MaxMessages,
+		LogAge:       c.Log.MaxAge,
+		MaxLogRooms:  c.Log.MaxRooms,
+		MaxBytes:     c.Data.MaxBytes,
+		DedupeWindow: c.Dedupe.Window,
+		// As many may be lost and waiting as may be connected.
+		MaxSessions: 2 * c.Engine.MaxSessions,
+		Logger:      logger,
+	}
+}
+
+func socketOptions(c *config.Config, logger *slog.Logger) socketio.Options {
+	offsets := map[string]socketio.OffsetPolicy{
+		"auto": socketio.OffsetsAuto, "always": socketio.OffsetsAlways, "never": socketio.OffsetsNever,
+	}
+	return socketio.Options{
+		ConnectTimeout: c.Engine.ConnectTimeout,
+		AckTimeout:     c.SocketIO.AckTimeout,
+		Recovery:       c.Recovery.Window > 0,
+		Offsets:        offsets[c.Recovery.Offsets],
+		Limits: packet.Limits{
+			MaxAttachments: c.SocketIO.MaxAttachments,
+			MaxDepth:       c.SocketIO.MaxDepth,
+			// A packet of some large parts, and not of as many as there may be.
+			MaxBytes: int(4 * c.Engine.MaxHTTPBufferSize),
+		},
+		Inbox:          c.SocketIO.Inbox,
+		MaxHeld:        c.SocketIO.MaxHeld,
+		MaxRooms:       c.SocketIO.MaxRooms,
+		MaxNamespaces:  c.SocketIO.MaxNamespaces,
+		MaxPendingAcks: c.SocketIO.MaxPendingAcks,
+		Views:          chatapi.Views,
+		ErrorPayload:   chatapi.ErrorPayload,
+		Logger:         logger,
+	}
+}
+
+// engineOptions leaves out what the program itself knows: the node and the
+// origins.
+func engineOptions(c *config.Config, logger *slog.Logger) engineio.Options {
+	o := engineio.Options{
+		PingInterval:          c.Engine.PingInterval,
+		PingTimeout:           c.Engine.PingTimeout,
+		UpgradeTimeout:        c.Engine.UpgradeTimeout,
+		WriteTimeout:          c.Engine.WriteTimeout,
+		BodyTimeout:           c.HTTP.BodyTimeout,
+		PollHold:              c.Engine.PollHold,
+		MaxHTTPBufferSize:     c.Engine.MaxHTTPBufferSize,
+		MaxPayloadPackets:     c.Engine.MaxPayloadPackets,
+		QueueBytes:            c.Engine.QueueBytes,
+		QueuePackets:          c.Engine.QueuePackets,
+		MaxSessions:           c.Engine.MaxSessions,
+		MaxSessionsPerAddress: c.Engine.MaxSessionsPerAddress,
+		Transports:            c.Engine.Transports,
+		DisableRevision3:      !c.Engine.AllowRevision3,
+		StrictRevision:        c.Engine.StrictRevision,
+		TrustedProxies:        c.HTTP.TrustedProxies,
+		Logger:                logger,
+	}
+	if c.Engine.Cookie != "" {
+		o.Cookie = &http.Cookie{Name: c.Engine.Cookie, Secure: c.Engine.CookieSecure}
+	}
+	return o
+}
+
+// slashed ends a path in a slash.
+func slashed(path string) string {
+	if path[len(path)-1] != '/' {
+		path += "/"
+	}
+	return path
+}

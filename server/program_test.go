@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/antchat/antchat/server/config"
+)
+
+// serve starts the real wiring in this process. The returned function stops it
+// and gives run's error.
+func serve(t *testing.T, args ...string) (p *program, stop func() error) {
+	t.Helper()
+	c, _, err := config.Load(append([]string{"--http.addr", "127.0.0.1", "--http.port", "0", "--data.dir", ""}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err = newProgram(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.run(ctx) }()
+	stop = func() error {
+		cancel()
+		http.DefaultClient.CloseIdleConnections()
+		return <-ended
+	}
+	return p, stop
+}
+
+func TestServes(t *testing.T) {
+	p, stop := serve(t)
+	for path, want := range map[string]string{
+		"":                                   "<!doctype html",
+		"socket.io/socket.io.js":             "/*!",
+		"healthz":                            "ok\n",
+		"readyz":                             "ready\n",
+		"socket.io/?EIO=4&transport=polling": `0{"sid":"` + p.adapter.NodeID(),
+		"socket.io?EIO=4&transport=polling":  `0{"sid":"` + p.adapter.NodeID(),
+		"socket.io/?EIO=3&transport=polling": `:0{"sid":"` + p.adapter.NodeID(),
+	} {
+		body, err := fetch(p.url() + path)
+		if err != nil || !strings.Contains(strings.ToLower(body[:min(len(body), 200)]), strings.ToLower(want)) {
+			t.Errorf("%s: %v: %.200s", path, err, body)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if err := p.ready(); err == nil {
+		t.Error("ready after the stop")
+	}
+}
+
+// TestChat: a client of the plainest kind says something and is acknowledged.
+func TestChat(t *testing.T) {
+	p, stop := serve(t)
+	endpoint := p.url() + "socket.io/?EIO=4&transport=polling&sid=" + open(t, p.url())
+	post := func(body string) {
+		t.Helper()
+		resp, err := http.Post(endpoint, "text/plain;charset=UTF-8", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "ok" {
+			t.Fatalf("%s: %s, %v", resp.Status, text, err)
+		}
+	}
+	// await polls until something has come.
+	await := func(want string) {
+		t.Helper()
+		for all := ""; ; {
+			body, err := fetch(endpoint)
+			if err != nil {
+				t.Fatalf("waiting for %q: %v", want, err)
+			}
+			if all += body; strings.Contains(all, want) {
+				return
+			}
+		}
+	}
+	post("40")
+	await(`40{"sid":"`)
+	post(`421["add user","Mina"]`)
+	await(`431[{"username":"Mina"`)
+	post(`422["new message",{"room":"lobby","message":"안녕 🙂","id":"a1"}]`)
+	await(`432[{"id":"a1","room":"lobby","seq":1,`)
+	post(`423["new message",{"room":"lobby","message":"안녕 🙂","id":"a1"}]`)
+	await(`433[{"id":"a1","room":"lobby","seq":1,`)
+	post(`424["no such event"]`)
+	await(`"code":"unknown_event"`)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOriginsReachTheEndpoint(t *testing.T) {
+	p, stop := serve(t, "--cors.origins", "https://app.example")
+	for origin, want := range map[string]int{"https://app.example": 101, "https://evil.example": 400, "": 101} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url()+"socket.io/?EIO=4&transport=websocket", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": origin} {
+			if v != "" {
+				req.Header.Set(k, v)
+			}
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := resp.StatusCode; got != want && !(want == 400 && got == 403) {
+			t.Errorf("origin %q: %s", origin, resp.Status)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLimitsReachTheEndpoint(t *testing.T) {
+	p, stop := serve(t, "--engine.max_sessions", "1", "--engine.allow_revision3=false")
+	open(t, p.url())
+	resp, err := http.Get(p.url() + "socket.io/?EIO=4&transport=polling")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("beyond the limit: %s %v", resp.Status, resp.Header)
+	}
+	if body, err := fetch(p.url() + "socket.io/?EIO=3&transport=polling"); err == nil || !strings.Contains(err.Error(), `"code":5`) {
+		t.Errorf("revision 3: %s, %v", body, err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
