@@ -31,8 +31,10 @@ func (d *UTF8Twice) decode(raw []byte, top rune) []byte {
 		return raw
 	}
 	out := make([]byte, 0, len(raw))
-	for _, r := range string(raw) {
+	for i := 0; i < len(raw); {
+		r, n := utf8.DecodeRune(raw[i:])
 		out = append(out, byte(r))
+		i += n
 	}
 	out, ok := repairSurrogates(out)
 	if !ok {

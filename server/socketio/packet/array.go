@@ -10,20 +10,17 @@ import (
 // data has passed [Check], as the Data of decoded packets has; of anything else
 // the result is an error or elements that are not JSON.
 //
-// It allocates 24 bytes per element; [Limits.MaxArgs] bounds their number.
+// It allocates some 24 bytes per element, whose number [Limits.MaxArgs] bounds.
 func Args(data []byte) ([][]byte, error) {
-	n := 0
 	i, more := open(data)
+	args := make([][]byte, 0, 4)
 	for more {
-		_, i, more = element(data, i)
-		n++
+		var e []byte
+		e, i, more = element(data, i)
+		args = append(args, e)
 	}
 	if i != len(data) {
 		return nil, fmt.Errorf("%w: not a JSON array", ErrMalformed)
-	}
-	args := make([][]byte, 0, n)
-	for e := range Elements(data) {
-		args = append(args, e)
 	}
 	return args, nil
 }

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -380,7 +381,7 @@ func isPlaceholderKey(key []byte) bool {
 	if string(key) == placeholderKey {
 		return true
 	}
-	if len(key) <= len(placeholderKey) || len(key) > 6*len(placeholderKey) {
+	if len(key) <= len(placeholderKey) || len(key) > 6*len(placeholderKey) || bytes.IndexByte(key, '\\') < 0 {
 		return false
 	}
 	var buf [6 * len(placeholderKey)]byte

@@ -31,7 +31,7 @@ func DecodeMsgpack(b []byte, l Limits) (*Packet, error) {
 	if len(b) > l.MaxBytes {
 		return nil, fmt.Errorf("decode packet: %w: more than %d bytes", ErrLimit, l.MaxBytes)
 	}
-	r := msgpackReader{in: b, limits: &l}
+	r := msgpackReader{in: b, limits: l}
 	p, err := r.packet()
 	if err != nil {
 		return nil, fmt.Errorf("decode packet: %w", err)
@@ -46,7 +46,7 @@ type msgpackReader struct {
 	attachments [][]byte
 	elements    int  // of the outermost array
 	lookalike   bool // a map with the key _placeholder was there
-	limits      *Limits
+	limits      Limits
 }
 
 // errMsgpack is the error for bytes that are not what they should be.
@@ -219,18 +219,21 @@ func (r *msgpackReader) value(depth int) error {
 }
 
 func (r *msgpackReader) integer() error {
-	// Both kinds read both: what matters is whether it is negative.
-	if v, rest, err := msgp.ReadUint64Bytes(r.in); err == nil {
-		r.out = strconv.AppendUint(r.out, v, 10)
+	// The signed formats: negative fixint and int 8 to 64.
+	if c := r.in[0]; c >= 0xe0 || c >= 0xd0 && c <= 0xd3 {
+		v, rest, err := msgp.ReadInt64Bytes(r.in)
+		if err != nil {
+			return errMsgpack("integer")
+		}
+		r.out = strconv.AppendInt(r.out, v, 10)
 		r.in = rest
 		return nil
 	}
-	v, rest, err := msgp.ReadInt64Bytes(r.in)
+	v, err := r.uint()
 	if err != nil {
 		return errMsgpack("integer")
 	}
-	r.out = strconv.AppendInt(r.out, v, 10)
-	r.in = rest
+	r.out = strconv.AppendUint(r.out, v, 10)
 	return nil
 }
 
