@@ -236,7 +236,7 @@ func TestSignalsEndCleanly(t *testing.T) {
 				t.Errorf("exit code %d", code)
 			}
 			// Answered with a close packet, or too late to be answered at all.
-			<-polled
+			_ = <-polled
 		})
 	}
 }

@@ -166,7 +166,7 @@ func (p *program) run(ctx context.Context) error {
 	case <-ctx.Done():
 		p.logger.Info("stopping")
 		err := p.stop()
-		<-served // always http.ErrServerClosed after a stop
+		_ = <-served // always http.ErrServerClosed after a stop
 		if err == nil {
 			p.logger.Info("stopped")
 		}

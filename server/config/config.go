@@ -87,6 +87,7 @@ type Recovery struct {
 type Log struct {
 	MaxMessages int
 	MaxAge      time.Duration
+	MaxRooms    int
 }
 
 // Dedupe is how long a message's own id is remembered.
@@ -96,7 +97,8 @@ type Dedupe struct {
 
 // Data is where the embedded store lives.
 type Data struct {
-	Dir string // "": memory only
+	Dir      string // "": memory only
+	MaxBytes int64
 }
 
 // Presence is who is here, and how it is told.

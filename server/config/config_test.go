@@ -224,6 +224,8 @@ func TestRefusals(t *testing.T) {
 		{"key alone", "", nil, []string{"--http.tls_key", "a.pem"}, `http.tls_cert: is not set, but http.tls_key is: allowed are both or neither`},
 		{"dedupe shorter than recovery", "", nil, []string{"--recovery.window", "20m"},
 			`dedupe.window: 10m is shorter than recovery.window (20m): a client that comes back could not retry safely; allowed is at least that`},
+		{"log shorter than recovery", "", nil, []string{"--log.max_age", "1m"},
+			`log.max_age: 1m is shorter than recovery.window (2m): what a client missed would be gone; allowed is at least that`},
 		{"secure without cookie", "", nil, []string{"--engine.cookie_secure"}, `engine.cookie_secure: is true, but engine.cookie names no cookie: allowed is true with a cookie's name`},
 
 		{"unknown key", "http:\n  prot: 1\n", nil, nil, `config: file FILE: http.prot: unknown setting; did you mean http.port?` + list[1:]},

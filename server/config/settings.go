@@ -67,7 +67,7 @@ var settings = []*setting{
 		about: "PEM file with the certificate's private key."},
 	{key: "http.header_timeout", field: func(c *Config) any { return &c.HTTP.HeaderTimeout }, initial: "10s", least: "100ms", most: "5m",
 		about: "How long a client may take to send a request's headers."},
-	{key: "http.body_timeout", field: func(c *Config) any { return &c.HTTP.BodyTimeout }, initial: "30s", least: "100ms", most: "10m",
+	{key: "http.body_timeout", field: func(c *Config) any { return &c.HTTP.BodyTimeout }, initial: "20s", least: "100ms", most: "10m",
 		about: "How long a client may take to send a request's body."},
 	{key: "http.idle_timeout", field: func(c *Config) any { return &c.HTTP.IdleTimeout }, initial: "2m", least: "1s", most: "1h",
 		about: "How long an idle keep-alive connection is kept."},
@@ -107,9 +107,9 @@ var settings = []*setting{
 		about: "What may wait for one client that reads slowly; beyond it the client is closed. Not less than engine.max_http_buffer_size if messages that large are to arrive."},
 	{key: "engine.queue_packets", field: func(c *Config) any { return &c.Engine.QueuePackets }, initial: "4096", least: "16", most: "1000000", unit: "packets",
 		about: "The same limit, counted in packets."},
-	{key: "engine.max_sessions", field: func(c *Config) any { return &c.Engine.MaxSessions }, initial: "100000", least: "1", most: "10000000", unit: "connections",
+	{key: "engine.max_sessions", field: func(c *Config) any { return &c.Engine.MaxSessions }, initial: "250000", least: "1", most: "10000000", unit: "connections",
 		about: "Limit of connections; beyond it a new one is answered 503 with Retry-After."},
-	{key: "engine.max_sessions_per_address", field: func(c *Config) any { return &c.Engine.MaxSessionsPerAddress }, initial: "10000", least: "1", most: "10000000", unit: "connections",
+	{key: "engine.max_sessions_per_address", field: func(c *Config) any { return &c.Engine.MaxSessionsPerAddress }, initial: "20000", least: "1", most: "10000000", unit: "connections",
 		about: "The same limit for one client address. Generous, since a mobile carrier or an office may share one. Behind a proxy set http.trusted_proxies, or all clients share the proxy's."},
 	{key: "engine.cookie", field: func(c *Config) any { return &c.Engine.Cookie }, check: checkCookie,
 		about: "Name of a cookie with the session id, for balancers that route by one; empty means none."},
@@ -141,17 +141,21 @@ var settings = []*setting{
 	{key: "log.max_messages", field: func(c *Config) any { return &c.Log.MaxMessages }, initial: "10000", least: "1", most: "100000000", unit: "messages",
 		about: "Messages kept per room."},
 	{key: "log.max_age", field: func(c *Config) any { return &c.Log.MaxAge }, initial: "168h", least: "1s", most: "87600h",
-		about: "How long messages are kept."},
+		about: "How long messages are kept. Not less than recovery.window."},
+	{key: "log.max_rooms", field: func(c *Config) any { return &c.Log.MaxRooms }, initial: "100000", least: "1", most: "10000000", unit: "rooms",
+		about: "Limit of rooms that have messages; a first message in one more is refused."},
 
 	{key: "dedupe.window", field: func(c *Config) any { return &c.Dedupe.Window }, initial: "10m", least: "1s", most: "168h",
 		about: "How long a message's own id is remembered, so that a retry is not a second message. Not less than recovery.window."},
 
 	{key: "data.dir", field: func(c *Config) any { return &c.Data.Dir }, initial: "./data",
 		about: "Directory of the embedded store, made if it is missing; empty keeps everything in memory only."},
+	{key: "data.max_bytes", field: func(c *Config) any { return &c.Data.MaxBytes }, initial: "0", least: "0", most: "1125899906842624", unit: "bytes",
+		about: "Limit of the store, beyond which messages are refused; 0 means none on disk and 512 MiB in memory."},
 
-	{key: "presence.announce_max", field: func(c *Config) any { return &c.Presence.AnnounceMax }, initial: "200", least: "0", most: "100000", unit: "people",
+	{key: "presence.announce_max", field: func(c *Config) any { return &c.Presence.AnnounceMax }, initial: "200", least: "1", most: "100000", unit: "people",
 		about: "In rooms of more people, joins and leaves are not told one by one; the number goes out at most once a second."},
-	{key: "presence.grace", field: func(c *Config) any { return &c.Presence.Grace }, initial: "5s", least: "0", most: "10m",
+	{key: "presence.grace", field: func(c *Config) any { return &c.Presence.Grace }, initial: "10s", least: "1ms", most: "10m",
 		about: "How long somebody whose connection was lost still counts as present, so that a reconnect is no leaving and coming."},
 
 	{key: "relay.events", field: func(c *Config) any { return &c.Relay.Events }, check: checkEvent,
@@ -192,6 +196,8 @@ func (c *Config) related() error {
 		return &Error{"http.tls_cert", "is not set, but http.tls_key is: allowed are both or neither"}
 	case c.Dedupe.Window < c.Recovery.Window:
 		return &Error{"dedupe.window", fmt.Sprintf("%s is shorter than recovery.window (%s): a client that comes back could not retry safely; allowed is at least that", short(c.Dedupe.Window), short(c.Recovery.Window))}
+	case c.Log.MaxAge < c.Recovery.Window:
+		return &Error{"log.max_age", fmt.Sprintf("%s is shorter than recovery.window (%s): what a client missed would be gone; allowed is at least that", short(c.Log.MaxAge), short(c.Recovery.Window))}
 	case len(c.Engine.Transports) == 0:
 		return &Error{"engine.transports", "is empty: allowed are one or both of polling, websocket"}
 	case c.Engine.CookieSecure && c.Engine.Cookie == "":
