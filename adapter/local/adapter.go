@@ -89,8 +89,11 @@ func Open(o Options) (*Adapter, error) {
 		lastTime: nowMilli,
 	}
 	a.sessions = &sessions{
-		max: o.MaxSessions, windowMilli: o.Window.Milliseconds(), touch: a.committer.touch,
+		max: o.MaxSessions, windowMilli: o.Window.Milliseconds(),
 		byPID: make(map[string]*session), dirty: make(map[string]*session),
+	}
+	if o.Dir != "" {
+		a.sessions.touch = a.committer.touch
 	}
 	a.loose = newLoose(o.Dir != "", o.Window)
 	a.expiring = newExpiring(o.MaxRecords, o.MaxRecordBytes)
@@ -177,7 +180,7 @@ func (a *Adapter) tidy() {
 	tick := min(max(min(a.o.Grace, a.o.Window)/8, 5*time.Millisecond), 250*time.Millisecond)
 	t := time.NewTicker(tick)
 	defer t.Stop()
-	var last, lastSweep int64
+	var last, lastMark, lastSweep int64
 	for {
 		select {
 		case <-a.stop:
@@ -192,8 +195,9 @@ func (a *Adapter) tidy() {
 			a.expiring.sweep(nowMilli)
 			a.loose.withdraw(nowMilli)
 			a.stream.trimKept(nowMilli)
-			if a.health.get() != "" {
-				a.committer.probe() // a full disk may have room again
+			if a.health.get() != "" || nowMilli-lastMark >= a.markInterval() && a.sessions.any() {
+				lastMark = nowMilli
+				a.committer.askMark()
 			}
 		}
 		if nowMilli-lastSweep >= min(60_000, max(1000, a.o.LogAge.Milliseconds()/8)) || nowMilli < lastSweep {

@@ -38,6 +38,7 @@ type committer struct {
 	syncs   []chan error  // wait for the next commit, whatever it holds
 	space   chan struct{} // closed when pending was taken; nil while nobody waits
 	sweep   bool          // look for entries and rooms that are too old
+	mark    bool          // write a sign of life
 	closed  bool
 
 	// Owned by the goroutine.
@@ -122,9 +123,19 @@ func (c *committer) sync(ctx context.Context) error {
 // touch tells that something waits that may wait for the flush interval.
 func (c *committer) touch() { signal(c.dirty) }
 
+// askSweep makes the next commit trim by age.
 func (c *committer) askSweep() {
 	c.mu.Lock()
 	c.sweep = true
+	c.mu.Unlock()
+	signal(c.wake)
+}
+
+// askMark makes a commit that writes a sign of life, even if nothing else. A
+// store that was full shows thereby whether it has room again.
+func (c *committer) askMark() {
+	c.mu.Lock()
+	c.mark = true
 	c.mu.Unlock()
 	signal(c.wake)
 }
@@ -169,21 +180,21 @@ func (c *committer) run() {
 			if len(c.pending) == 0 {
 				c.pending = nil
 			}
-			syncs, sweep, closed := c.syncs, c.sweep, c.closed
-			c.syncs, c.sweep = nil, false
+			syncs, sweep, mark, closed := c.syncs, c.sweep, c.mark, c.closed
+			c.syncs, c.sweep, c.mark = nil, false, false
 			if c.space != nil {
 				close(c.space)
 				c.space = nil
 			}
 			c.mu.Unlock()
-			if n == 0 && len(syncs) == 0 && !sweep && !due {
+			if n == 0 && len(syncs) == 0 && !sweep && !mark && !due {
 				if closed {
 					return
 				}
 				break
 			}
 			due = false
-			err := c.commit(take, sweep)
+			err := c.commit(take, sweep, mark)
 			for _, ch := range syncs {
 				ch <- err
 			}
@@ -201,7 +212,7 @@ type build struct {
 }
 
 // commit writes one batch and answers it.
-func (c *committer) commit(reqs []*request, sweep bool) error {
+func (c *committer) commit(reqs []*request, sweep, mark bool) error {
 	a := c.a
 	nowMilli := max(c.lastTime, a.nowMilli())
 	c.lastTime = nowMilli
@@ -220,7 +231,7 @@ func (c *committer) commit(reqs []*request, sweep bool) error {
 
 	began := time.Now()
 	var err error
-	if !b.empty() || sweep {
+	if !b.empty() || mark {
 		if err = c.broken; err == nil {
 			err = a.store.commit(&b.batch)
 		}
@@ -233,7 +244,6 @@ func (c *committer) commit(reqs []*request, sweep bool) error {
 		a.stream.endCommit(b.pos, nil, nil)
 		a.sessions.giveBack(b.sessions)
 		a.loose.failed(b.loose)
-		a.sessions.touch()
 		if !errors.Is(err, adapter.ErrFull) {
 			err = fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
 		}
@@ -400,10 +410,13 @@ func (c *committer) addTrim(b *build, l *roomLog, h *head, below uint64) {
 	b.trims = append(b.trims, trim{log: l, below: below})
 }
 
+// maxSweep bounds the entries that one commit trims for their age.
+const maxSweep = 10_000
+
 // stageSweep trims by age, and ends logs that are empty.
 func (c *committer) stageSweep(b *build) {
 	a := c.a
-	old := b.at - a.o.LogAge.Milliseconds()
+	old, left := b.at-a.o.LogAge.Milliseconds(), maxSweep
 	for _, v := range a.stream.agedLogs(old) {
 		h := b.heads[v.log]
 		if h == nil {
@@ -411,10 +424,11 @@ func (c *committer) stageSweep(b *build) {
 		}
 		below := h.first
 		err := a.store.scan(v.log, v.first, v.last, false, func(d *adapter.Delivery) bool {
-			if d.Time.UnixMilli() >= old || len(b.trims) > 1000 {
+			if d.Time.UnixMilli() >= old || left == 0 {
 				h.firstAt = d.Time.UnixMilli()
 				return false
 			}
+			left--
 			below = d.Seq + 1
 			return true
 		})
@@ -430,6 +444,9 @@ func (c *committer) stageSweep(b *build) {
 		if h.first > h.last && h.lastAt < min(old, b.keysFrom) {
 			b.dropped = append(b.dropped, v.log)
 		}
+	}
+	if left == 0 {
+		c.askSweep() // there is more
 	}
 }
 
@@ -457,7 +474,3 @@ func (s *stream) agedLogs(old int64) []view {
 	}
 	return out
 }
-
-// probe makes a commit, so that a store that was full shows whether it has
-// room again.
-func (c *committer) probe() { c.askSweep() }

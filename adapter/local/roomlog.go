@@ -23,6 +23,9 @@ type roomLog struct {
 	id    uint64 // names the room on disk
 	epoch string
 	head  head
+	// gone is the seq below which entries may be missing from the store: read
+	// by scans, ahead of head.first.
+	gone mark
 }
 
 // head says what a room's log holds: the entries first to last, none when

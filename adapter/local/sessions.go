@@ -32,7 +32,9 @@ type joined struct {
 type sessions struct {
 	max         int
 	windowMilli int64
-	touch       func() // tells the committer that something is to be written; does not block
+	// touch tells the committer that something is to be written; it does not
+	// block. nil in memory, where nothing is.
+	touch func()
 
 	mu    sync.Mutex
 	byPID map[string]*session
@@ -46,15 +48,18 @@ type lostSession struct {
 	at    int64
 }
 
-func (t *sessions) markLocked(s *session) {
-	t.dirty[s.pid] = s
-	t.touch()
+func (t *sessions) markLocked(s *session) { t.noteLocked(s.pid, s) }
+
+func (t *sessions) noteLocked(pid string, s *session) {
+	if t.touch != nil {
+		t.dirty[pid] = s
+		t.touch()
+	}
 }
 
 func (t *sessions) dropLocked(s *session) {
 	delete(t.byPID, s.pid)
-	t.dirty[s.pid] = nil
-	t.touch()
+	t.noteLocked(s.pid, nil)
 }
 
 // owned finds the session of an owner.
@@ -249,6 +254,13 @@ func (t *sessions) resumable(o adapter.Owner, namespace, sid string) (start uint
 	return s.start, slices.Clone(s.rooms), nil
 }
 
+// any reports whether there are sessions at all.
+func (t *sessions) any() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byPID) > 0
+}
+
 // loseAll marks every connected session as lost: at a clean close.
 func (t *sessions) loseAll(nowMilli int64) {
 	t.mu.Lock()
@@ -288,10 +300,13 @@ func (t *sessions) takeDirty() []sessionChange {
 }
 
 func (t *sessions) giveBack(changes []sessionChange) {
+	if len(changes) == 0 {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range changes {
-		t.dirty[c.pid] = t.byPID[c.pid]
+		t.noteLocked(c.pid, t.byPID[c.pid])
 	}
 }
 
