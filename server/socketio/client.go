@@ -166,19 +166,27 @@ func (c *Client) handle(p *packet.Packet) {
 		return
 	}
 	s := c.find(p.Namespace)
-	switch {
-	case s == serverLeft || s != nil && s.endedByServer():
+	switch s.standing() {
+	case standingServerLeft:
 		return
-	case s == nil || s.over():
+	case standingOver:
 		c.close("packet for a namespace the client is not in")
+		return
+	case standingReplaced:
+		c.handle(p) // a client's sockets are replaced once at most
 		return
 	}
 	switch p.Type {
 	case packet.Disconnect:
-		s.end(ReasonClientLeft, false)
+		if s.end(ReasonClientLeft, false) {
+			c.handle(p)
+		}
 	case packet.Event:
-		if !s.push(p) {
+		switch s.push(p) {
+		case pushStalled:
 			c.close("events not handled in time")
+		case pushElsewhere:
+			c.handle(p)
 		}
 	case packet.Ack:
 		s.acked(p)
@@ -343,15 +351,63 @@ func (c *Client) disconnect() {
 	c.conn.Close(string(ReasonForcedServerClose))
 }
 
-// over says that the socket has ended, if it is perhaps not torn down yet.
-func (s *Socket) over() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state == socketEnded
+// replace puts a fresh socket in the place of one that could not be recovered.
+// It gives nil when the client is going.
+func (c *Client) replace(old *Socket, name string) *Socket {
+	next := &Socket{client: c, running: true, holds: 1}
+	next.request = &connectRequest{name: name, auth: old.auth, fresh: old.ns}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.findLocked(name) != old {
+		return nil
+	}
+	old.mu.Lock()
+	if old.state == socketEnded {
+		old.mu.Unlock()
+		return nil
+	}
+	old.state = socketEnded
+	old.replaced = true
+	next.inbox, old.inbox = old.inbox, nil
+	old.signalLocked()
+	old.mu.Unlock()
+	c.storeLocked(name, next)
+	(*socketContext)(old).cancel()
+	if old.added {
+		c.server.adapter.Remove(old.ns.name, (*member)(old))
+	}
+	return next
 }
 
-func (s *Socket) endedByServer() bool {
+// standing is what a packet for a socket is worth.
+type standing uint8
+
+const (
+	standingLive standing = iota
+	standingOver
+	standingServerLeft // ended by the server, which the client may not know yet
+	standingReplaced
+)
+
+func (s *Socket) standing() standing {
+	switch s {
+	case nil:
+		return standingOver
+	case serverLeft:
+		return standingServerLeft
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state == socketEnded && s.reason == ReasonServerLeft
+	switch {
+	case s.state != socketEnded:
+		return standingLive
+	case s.replaced:
+		return standingReplaced
+	case s.reason == ReasonServerLeft:
+		return standingServerLeft
+	}
+	return standingOver
 }
+
+// over says that the socket has ended, if it is perhaps not torn down yet.
+func (s *Socket) over() bool { return s.standing() != standingLive }

@@ -16,6 +16,9 @@ type connectRequest struct {
 	name     string
 	auth     json.RawMessage
 	previous *Socket // of the same client and namespace, perhaps not torn down yet
+	// fresh is set when an earlier socket tried in vain to recover: its
+	// namespace, which is counted in already.
+	fresh *Namespace
 }
 
 // errNotRecovered: the session cannot be continued; a new one can begin.
@@ -29,8 +32,9 @@ type storeError struct{ err error }
 func (e *storeError) Error() string { return e.err.Error() }
 func (e *storeError) Unwrap() error { return e.err }
 
-// connect handles a CONNECT from the request to OnConnect.
-func (s *Socket) connect() {
+// connect handles a CONNECT from the request to OnConnect. What it returns, if
+// not nil, is the socket that goes on instead of this one.
+func (s *Socket) connect() (instead *Socket) {
 	req := s.request
 	s.request = nil
 	c := s.client
@@ -39,6 +43,13 @@ func (s *Socket) connect() {
 		req.previous.awaitGone(ctx)
 	}
 	err := s.establish(ctx, req)
+	if errors.Is(err, errNotRecovered) {
+		// The adapter has seen this socket under the session's id: a new
+		// session gets a new one.
+		if instead = c.replace(s, req.name); instead != nil {
+			return instead
+		}
+	}
 	var store *storeError
 	switch {
 	case err == nil, s.over(): // over: the client has gone meanwhile
@@ -56,17 +67,19 @@ func (s *Socket) connect() {
 	if err == nil {
 		s.greet(ctx)
 	}
+	return nil
 }
 
 // establish runs everything up to and including the accept, and what a
 // recovered session missed.
 func (s *Socket) establish(ctx context.Context, req *connectRequest) error {
 	srv := s.client.server
-	ns, err := srv.resolve(ctx, req.name, req.auth)
-	if err != nil {
-		return err
+	if s.ns = req.fresh; s.ns == nil {
+		var err error
+		if s.ns, err = srv.resolve(ctx, req.name, req.auth); err != nil {
+			return err
+		}
 	}
-	s.ns = ns
 	s.auth = req.auth
 	recovery := srv.options.Recovery && !s.client.revision3
 	if recovery {
@@ -74,9 +87,7 @@ func (s *Socket) establish(ctx context.Context, req *connectRequest) error {
 		var offset *string
 		s.offsets = srv.options.wantsOffsets(s.client.conn)
 		if s.auth, pid, offset = splitAuth(req.auth); pid != "" {
-			if err := s.resume(ctx, pid, offset); !errors.Is(err, errNotRecovered) {
-				return err
-			}
+			return s.resume(ctx, pid, offset)
 		}
 	}
 	return s.begin(ctx, recovery)
@@ -93,7 +104,6 @@ func (s *Socket) begin(ctx context.Context, recovery bool) error {
 	default:
 		s.id = s.ns.name + "#" + s.client.conn.ID()
 	}
-	s.recovered = false
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
@@ -109,15 +119,15 @@ func (s *Socket) begin(ctx context.Context, recovery bool) error {
 	s.mu.Lock()
 	s.last = srv.position() // all that was before; whatever comes later is held
 	s.mu.Unlock()
+	s.added = true
 	if err := srv.adapter.Add(ctx, s.ns.name, (*member)(s), s.Owner()); err != nil {
 		return &storeError{fmt.Errorf("add socket: %w", err)}
 	}
-	s.added = true
 	return s.accept()
 }
 
-// resume continues the session of pid. errNotRecovered leaves the socket as if
-// it had not been tried.
+// resume continues the session of pid. After errNotRecovered the socket must not
+// be used any further.
 func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 	srv := s.client.server
 	session, owner, err := srv.adapter.Claim(ctx, s.ns.name, pid)
@@ -135,26 +145,26 @@ func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 	if s.user != session.User {
 		// Somebody else's session: it stays claimable for its owner.
 		srv.adapter.Gone(owner)
-		return s.notRecovered()
+		return errNotRecovered
 	}
 	var at *adapter.Position
 	if offset != nil {
 		p, err := adapter.ParseOffset(*offset, srv.lanes)
 		if err != nil {
 			srv.adapter.End(owner)
-			return s.notRecovered()
+			return errNotRecovered
 		}
 		at = &p
 	}
+	s.added = true
 	replay, err := srv.adapter.Resume(ctx, s.ns.name, (*member)(s), owner, at)
 	switch {
 	case errors.Is(err, adapter.ErrUnrecoverable), errors.Is(err, adapter.ErrFenced):
 		srv.adapter.End(owner)
-		return s.notRecovered()
+		return errNotRecovered
 	case err != nil:
 		return &storeError{fmt.Errorf("resume session: %w", err)}
 	}
-	s.added = true
 	if data := s.dataNow(); string(data) != string(session.Data) {
 		if err := srv.adapter.Save(ctx, owner, data); err != nil {
 			return &storeError{fmt.Errorf("save socket data: %w", err)}
@@ -169,16 +179,6 @@ func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 	}
 	s.replay(replay)
 	return nil
-}
-
-// notRecovered takes back what resume did.
-func (s *Socket) notRecovered() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.owner = adapter.Owner{}
-	s.user, s.view, s.data = "", 0, nil
-	s.holds, s.overlap, s.held = 1, false, nil
-	return errNotRecovered
 }
 
 // predecessorWait bounds the wait for the OnDisconnect of the connection that

@@ -15,8 +15,13 @@ const drainTimeout = 5 * time.Second
 // end ends the socket, for the first reason given: nothing more is sent, and
 // nobody waits for an acknowledgement any more. Events that were received
 // before are handled first, unless drop is set; then run tears the socket down.
-func (s *Socket) end(reason DisconnectReason, drop bool) {
+// elsewhere says that another socket has taken this one's place.
+func (s *Socket) end(reason DisconnectReason, drop bool) (elsewhere bool) {
 	s.mu.Lock()
+	if s.replaced {
+		s.mu.Unlock()
+		return true
+	}
 	first := s.state != socketEnded
 	accepted := s.state == socketAccepted
 	busy := s.running
@@ -49,6 +54,7 @@ func (s *Socket) end(reason DisconnectReason, drop bool) {
 	case first && busy:
 		s.client.server.deadlines.add(drainTimeout, func() { s.end(reason, true) })
 	}
+	return false
 }
 
 // leave ends the socket from the server's side and tells the client.

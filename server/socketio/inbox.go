@@ -16,7 +16,11 @@ import (
 func (s *Socket) run() {
 	defer s.client.server.tasks.end()
 	if s.request != nil {
-		s.connect()
+		if instead := s.connect(); instead != nil {
+			s.client.server.tasks.begin()
+			go instead.run()
+			return
+		}
 	}
 	for {
 		p, ended := s.next()
@@ -71,9 +75,8 @@ func (s *Socket) signalLocked() {
 }
 
 // push puts an event into the inbox, on the connection's reading goroutine. A
-// full inbox blocks it, and so the client, as long as the handlers get on. It
-// is false when they stood still for Options.InboxWait.
-func (s *Socket) push(p *packet.Packet) bool {
+// full inbox blocks it, and so the client, as long as the handlers get on.
+func (s *Socket) push(p *packet.Packet) pushed {
 	o := &s.client.server.options
 	var patience *time.Timer
 	s.mu.Lock()
@@ -90,18 +93,30 @@ func (s *Socket) push(p *packet.Packet) bool {
 		select {
 		case <-space:
 		case <-patience.C:
-			return false
+			return pushStalled
 		}
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
-	if s.state == socketEnded {
-		return true
+	switch {
+	case s.replaced:
+		return pushElsewhere
+	case s.state == socketEnded:
+		return pushTaken
 	}
 	s.inbox = append(s.inbox, p)
 	s.wakeLocked()
-	return true
+	return pushTaken
 }
+
+// pushed says what became of an event.
+type pushed uint8
+
+const (
+	pushTaken     pushed = iota // or dropped with its socket
+	pushStalled                 // the handlers stood still for Options.InboxWait
+	pushElsewhere               // another socket has taken this one's place
+)
 
 // handle calls the handler of an event and answers it.
 func (s *Socket) handle(p *packet.Packet) {
