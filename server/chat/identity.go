@@ -14,8 +14,7 @@ import (
 // fleet: others see names. The first character says where it comes from.
 const (
 	userSession = 's' // the client's session secret
-	userPID     = 'p' // the private id of the first session
-	userRandom  = 'r' // nothing: ends with the socket
+	userRandom  = 'r' // nothing: ends with the session
 )
 
 // Author is who sends: the stable identity and the name that others see.
@@ -36,12 +35,8 @@ func UserOfSecret(secret string) (string, error) {
 	return hashed(userSession, secret), nil
 }
 
-// UserOfPID is the user of a client that has no secret but a private session
-// id, which is as good for as long as it is kept.
-func UserOfPID(pid string) string { return hashed(userPID, pid) }
-
 // RandomUser is the user of a client that can prove nothing: it lives as long
-// as its socket.
+// as its session.
 func RandomUser() string { return string(userRandom) + rand.Text()[:22] }
 
 // Proven: the user id came from a session secret, so whoever claims to be that

@@ -21,9 +21,6 @@ func TestUserOfSecret(t *testing.T) {
 	if a == b || a != again || strings.Contains(a, "0123456789abcdef") || !Proven(a) {
 		t.Errorf("users %q, %q, %q", a, b, again)
 	}
-	if p := UserOfPID("0123456789abcdef"); p == a || Proven(p) {
-		t.Errorf("a pid makes the user %q of a secret", p)
-	}
 	if r := RandomUser(); r == RandomUser() || Proven(r) {
 		t.Errorf("random user %q", r)
 	}

@@ -44,9 +44,9 @@ func newChat(t testing.TB, o Options, lo local.Options) *fixture {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		for what, err := range map[string]error{"server": sio.Close(ctx), "chat": api.Close(ctx), "adapter": a.Close(ctx)} {
-			if err != nil {
-				t.Errorf("close %s: %v", what, err)
+		for _, end := range []func(context.Context) error{sio.Close, api.Close, a.Close} {
+			if err := end(ctx); err != nil {
+				t.Error(err)
 			}
 		}
 	})
@@ -110,14 +110,19 @@ func (c *client) Queue(f any) error {
 	c.take(f.(frame))
 	return nil
 }
-func (c *client) Close(string) { c.end() }
-func (c *client) Abort(string) { c.end() }
+func (c *client) Close(reason string) { go c.end(reason) }
+func (c *client) Abort(reason string) { go c.end(reason) }
 
-func (c *client) end() {
+// end is the end of the connection, told to the server once.
+func (c *client) end(reason string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	sio, ended := c.sio, c.closed
 	c.closed = true
 	c.tellLocked()
+	c.mu.Unlock()
+	if !ended {
+		sio.Closed(reason)
+	}
 }
 
 func (c *client) tellLocked() {
@@ -145,8 +150,6 @@ func (c *client) take(f frame) {
 	switch kind {
 	case '0':
 		c.opened, c.accepted = rest, true
-	case '1':
-		c.closed = true
 	case '2':
 		c.counted++
 		if c.bulk {
@@ -220,7 +223,9 @@ func (f *fixture) open(h hello) *client {
 	if h.protocol == 4 {
 		c.revision = 3
 	}
+	c.mu.Lock()
 	c.sio = f.sio.Accept(c)
+	c.mu.Unlock()
 	if h.protocol == 4 {
 		return c
 	}
@@ -386,12 +391,12 @@ func (f *fixture) barrier(to ...*client) {
 }
 
 // drop loses the connection, as a dying network does.
-func (c *client) drop() { c.sio.Closed("transport close") }
+func (c *client) drop() { c.end("transport close") }
 
 // leave disconnects on purpose.
 func (c *client) leave() {
 	c.text("1")
-	c.sio.Closed("transport close")
+	c.drop()
 }
 
 // back is the auth of a client that wants to be recovered.

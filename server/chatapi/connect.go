@@ -29,6 +29,7 @@ type member struct {
 // record is what a session keeps of a member, so that a recovered socket is
 // still who it was.
 type record struct {
+	User string `json:"user"`
 	Name string `json:"name,omitempty"`
 	// Backlog is up to where a socket of the tutorial's vocabulary was sent
 	// what it had missed, in messages of the lobby: see identify.
@@ -97,9 +98,8 @@ func credentialsOf(h *socketio.Handshake) (c credentials, err error) {
 }
 
 // identify is connect middleware: who is it? A secret proves the same person
-// over all its sockets and reconnects. Without one, the private id of the
-// session does for as long as the session is recovered; a client of protocol
-// 4 has neither and is new each time.
+// over all its sockets and reconnects. Without one, a person lasts as long as
+// its session is recovered; a client of protocol 4 is new each time.
 //
 // On recovery the session's record names the user. It is believed on the pid
 // alone unless that user has a secret, which must then be shown again.
@@ -108,35 +108,34 @@ func (a *API) identify(_ context.Context, s *socketio.Socket) error {
 	if err != nil {
 		return refuseConnect(err)
 	}
-	var user string
-	switch {
-	case c.hasSecret:
+	view := viewChat
+	if c.tutorial {
+		view = viewTutorial
+	}
+	s.SetView(view)
+	user := chat.RandomUser()
+	if c.hasSecret {
 		if user, err = chat.UserOfSecret(c.secret); err != nil {
 			return refuseConnect(err)
 		}
-	case s.Recovered() && !chat.Proven(s.User()):
-		user = s.User()
-	case s.PID() != "":
-		user = chat.UserOfPID(s.PID())
-	default:
-		user = chat.RandomUser()
 	}
-	if s.Recovered() {
+	if !s.Recovered() {
+		s.SetUser(user)
+		return s.SetData(record{User: user})
+	}
+	r, err := dataOf(s)
+	switch {
+	case err != nil: // of another version: a new session, then
+	case c.tutorial && c.serverOffset < r.Backlog:
 		// The backlog is sent in direct events, whose offsets lie behind it
 		// already. If the connection broke before the client had it all, the
 		// adapter cannot know what is missing, but the client's own offset
 		// does: then this is no recovery.
-		r, err := dataOf(s)
-		if err != nil || c.tutorial && c.serverOffset < r.Backlog {
-			user = chat.RandomUser() // nobody's: the claim fails
-		}
+		user = chat.RandomUser()
+	case !c.hasSecret && !chat.Proven(r.User):
+		user = r.User
 	}
-	s.SetUser(user)
-	if c.tutorial {
-		s.SetView(viewTutorial)
-	} else {
-		s.SetView(viewChat)
-	}
+	s.SetUser(user) // anybody else's than the session's: the claim fails
 	return nil
 }
 
@@ -216,7 +215,7 @@ func (a *API) catchUp(ctx context.Context, s *socketio.Socket, seen uint64) erro
 			return fmt.Errorf("send gap: %w", err)
 		}
 	}
-	if err := s.SetData(record{Backlog: missed[len(missed)-1].Seq}); err != nil {
+	if err := s.SetData(record{User: s.User(), Backlog: missed[len(missed)-1].Seq}); err != nil {
 		return fmt.Errorf("write session: %w", err)
 	}
 	for _, d := range missed {
