@@ -88,6 +88,9 @@ func startWith(t *testing.T, o engineio.Options, setup func(*echo) engineio.Hand
 	h := &harness{t: t, opened: make(chan *echo, 10_000), sessions: map[string]*engineio.Session{}}
 	h.Server = engineio.NewServer(func(s *engineio.Session) engineio.Handler {
 		e := &echo{s: s, closed: make(chan string, 1)}
+		h.mu.Lock()
+		h.sessions[s.ID()] = s
+		h.mu.Unlock()
 		handler := setup(e)
 		h.opened <- e
 		return handler
@@ -98,6 +101,12 @@ func startWith(t *testing.T, o engineio.Options, setup func(*echo) engineio.Hand
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
+		// A polling client would be waited for.
+		h.mu.Lock()
+		for _, s := range h.sessions {
+			s.Abort(engineio.ReasonForcedClose)
+		}
+		h.mu.Unlock()
 		if err := h.Close(ctx); err != nil {
 			t.Error(err)
 		}
@@ -116,6 +125,23 @@ func (h *harness) session() *echo {
 	case <-time.After(patience):
 		h.t.Fatal("no session was accepted")
 		return nil
+	}
+}
+
+// byID returns the session with that id, ended or not.
+func (h *harness) byID(sid string) *engineio.Session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sessions[sid]
+}
+
+// eventually waits for what must become true.
+func (h *harness) eventually(what string, ok func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("waited in vain: %s", what)
+		}
 	}
 }
 

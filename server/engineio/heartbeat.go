@@ -8,9 +8,8 @@ import "time"
 // to give up; any packet from the client ends the waiting. Revision 3: the client
 // pings; due is the moment to give up, moved on by every packet.
 //
-// due counts from the times that were due, not from when the wheel came by, so
-// that a busy machine does not stretch a client's time. A packet does not touch
-// the wheel: the session's entry finds out when it fires that due has moved.
+// A packet does not touch the wheel: the session's entry finds out when it fires
+// that due has moved.
 
 // startHeartbeatLocked begins the first round.
 func (s *Session) startHeartbeatLocked() {
@@ -82,6 +81,11 @@ func (s *Session) expired() {
 		return
 	}
 	s.waiting = true
+	// From when the ping was due, so that the wheel's ticks do not add up; but a
+	// client does not pay for a machine too busy to send it then.
+	if now := w.clock(); now-s.due > int64(w.tick) {
+		s.due = now
+	}
 	s.due += int64(s.srv.o.PingTimeout)
 	w.set(&s.beat, time.Duration(s.due-w.clock()))
 	s.queue.push(packetPing)

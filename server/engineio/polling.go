@@ -16,7 +16,10 @@ import (
 type poll struct {
 	s     *Session
 	wake  chan struct{} // never closed
-	timer entry         // Options.PollHold
+	timer entry         // Options.PollHold, or less during an upgrade
+	// late: it came after the upgrade's probe, so the client may be about to
+	// complete that.
+	late bool
 }
 
 // wakePollLocked lets the pending poll look at the session.
@@ -62,11 +65,16 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, session *Sess
 		return
 	}
 	session.poll = p
-	if session.queue.count == 0 && session.probed {
-		session.queue.push(packetNoop)
-	}
+	p.late = session.probed
 	ready := session.queue.count > 0
-	if !ready && s.o.PollHold > 0 && session.state == stateOpen {
+	switch {
+	case ready || session.state != stateOpen:
+	case p.late:
+		// Answered almost at once: the client waits for it before it completes the
+		// upgrade. But what it sends on the WebSocket may overtake, or be overtaken
+		// by, what it sends here, and after the upgrade a poll is an error.
+		s.wheel.set(&p.timer, 2*s.wheel.tick)
+	case s.o.PollHold > 0:
 		s.wheel.set(&p.timer, s.o.PollHold)
 	}
 	session.mu.Unlock()
@@ -100,6 +108,11 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, session *Ses
 	switch {
 	case session.state == stateClosed:
 		ps = packetClose.appendPackets(ps)
+	case session.ws != nil && p.late:
+		session.mu.Unlock()
+		packetLists.Put(list)
+		s.refuse(w, r, RefusedRequest, "")
+		return
 	case session.ws != nil:
 	default:
 		size := 0

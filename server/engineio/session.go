@@ -91,7 +91,7 @@ type Session struct {
 	dirty      bool       // on the flusher's list
 	peerClosed bool       // the peer's close frame has arrived
 	candidate  *probe     // an upgrade under way
-	probed     bool       // it has been probed: polls are answered at once
+	probed     bool       // it has been probed: polls are not held
 
 	// A call of the Handler.
 	handling bool

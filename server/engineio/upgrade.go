@@ -96,8 +96,8 @@ func (w *webSocket) probing(p Packet) error {
 	return errEnded
 }
 
-// releasePoll answers the pending poll, and from now on every poll at once, so
-// that the client can stop polling.
+// releasePoll answers the pending poll, and from now on every poll within a
+// moment, so that the client can stop polling.
 func (s *Session) releasePoll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
