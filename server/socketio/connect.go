@@ -170,7 +170,10 @@ func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 			return &storeError{fmt.Errorf("save socket data: %w", err)}
 		}
 	}
-	s.awaitPredecessor(ctx)
+	if !s.succeed(ctx) {
+		srv.adapter.End(owner)
+		return errNotRecovered
+	}
 	// Accept first, then what was missed (DELIVERY.md, "Recovery", rule 3): a
 	// client that is cut off in between comes back with its old offset, which
 	// the reference server's order makes it lose.
@@ -185,15 +188,29 @@ func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 // had the session before.
 const predecessorWait = 10 * time.Second
 
-// awaitPredecessor waits until the session's former socket on this node is
-// torn down. Resume has passed the sequencer after the fence, so that socket is
-// known as leaving by now.
-func (s *Socket) awaitPredecessor(ctx context.Context) {
+// succeed waits until the session's former socket on this node is torn down.
+// Resume has passed the sequencer after the fence, so that socket is known as
+// leaving by now. It is false when that one's OnConnect was cut short: what it
+// would have done, such as joining rooms, has to be done by a new session.
+func (s *Socket) succeed(ctx context.Context) bool {
 	if old := s.client.server.leaving.find(s.id); old != nil && old != s {
 		ctx, cancel := context.WithTimeout(ctx, predecessorWait)
 		defer cancel()
 		old.awaitGone(ctx)
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		if !old.settled {
+			return false
+		}
 	}
+	s.settle()
+	return true
+}
+
+func (s *Socket) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = true
 }
 
 // admit runs the connect middleware.
@@ -285,6 +302,8 @@ func (s *Socket) greet(ctx *eventContext) {
 	})
 	if failed {
 		s.leave()
+	} else if (*socketContext)(s).Err() == nil {
+		s.settle()
 	}
 	s.afterReply(ctx, "connect")
 	s.release(nil)

@@ -72,11 +72,13 @@ func (s *Socket) finish() {
 	srv := s.client.server
 	(*socketContext)(s).cancel()
 	s.mu.Lock()
-	reason := s.reason
+	reason, settled := s.reason, s.settled
 	s.mu.Unlock()
 
 	if s.owner.PID != "" {
-		if s.greeted && reason.Recovers() || !s.greeted && s.recovered {
+		// One that was never accepted may still have claimed a session that is
+		// worth keeping; one whose OnConnect was cut short is worth nothing.
+		if s.greeted && settled && reason.Recovers() || !s.greeted && s.recovered {
 			srv.adapter.Gone(s.owner)
 		} else {
 			srv.adapter.End(s.owner)
@@ -100,7 +102,12 @@ func (s *Socket) finish() {
 		srv.release(s.ns)
 	}
 	s.client.forget(s, reason == ReasonServerLeft)
-	srv.leaving.remove(s)
+	if reason == ReasonTakenOver && !settled {
+		// Its successor, which has yet to look, must learn of it.
+		srv.deadlines.add(predecessorWait, func() { srv.leaving.remove(s) })
+	} else {
+		srv.leaving.remove(s)
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

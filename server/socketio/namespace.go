@@ -104,7 +104,8 @@ func (ns *Namespace) Use(f func(ctx context.Context, s *Socket) error) {
 
 // OnConnect adds a function that runs once the client has been accepted, and
 // before any of its events is handled. Broadcasts to the socket are kept back
-// until it has returned. An error disconnects the socket.
+// until it has returned. An error disconnects the socket. A session whose
+// OnConnect was cut short by the loss of its connection is not recovered.
 func (ns *Namespace) OnConnect(f func(ctx context.Context, s *Socket) error) {
 	c := ns.configure()
 	c.connect = append(c.connect, f)

@@ -170,6 +170,8 @@ func TestTakeOver(t *testing.T) {
 	ns.OnDisconnect(func(_ context.Context, _ *Socket, reason DisconnectReason) { note(string(reason)) })
 	p := s.v5()
 	sid, pid := p.connect("/", "")
+	p.say(`21["rooms"]`) // OnConnect is done
+	p.want(`31[["lobby"]]`)
 	r := s.v5()
 	if got, _ := r.connect("/", fmt.Sprintf(`{"pid":%q}`, pid)); got != sid {
 		t.Fatal("not recovered")
@@ -184,6 +186,31 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
+// A session is worth nothing before OnConnect is done: the rooms that it would
+// have joined would be missing for ever.
+func TestTakeOverDuringOnConnect(t *testing.T) {
+	s := recoverable(t, Options{})
+	first := true
+	entered := make(chan struct{})
+	s.Of("/").OnConnect(func(ctx context.Context, _ *Socket) error {
+		if first {
+			first = false
+			close(entered)
+			<-ctx.Done()
+		}
+		return nil
+	})
+	p := s.v5()
+	sid, pid := p.connect("/", "")
+	<-entered
+	r := s.v5()
+	if got, _ := r.connect("/", fmt.Sprintf(`{"pid":%q}`, pid)); got == sid {
+		t.Error("recovered")
+	}
+	r.say(`21["rooms"]`)
+	r.want(`31[["lobby"]]`)
+}
+
 func TestRefusedRecoveryStaysClaimable(t *testing.T) {
 	s := newTestServer(t, Options{Recovery: true})
 	s.Of("/").Use(func(_ context.Context, s *Socket) error {
@@ -192,8 +219,11 @@ func TestRefusedRecoveryStaysClaimable(t *testing.T) {
 		}
 		return nil
 	})
+	On(s.Of("/"), "ready", func(context.Context, *Socket, struct{}) (struct{}, error) { return struct{}{}, nil })
 	p := s.v5()
 	sid, pid := p.connect("/", "")
+	p.say(`21["ready"]`) // OnConnect is done
+	p.want(`31[]`)
 	p.Close("transport close")
 	r := s.v5()
 	r.say(fmt.Sprintf(`0{"pid":%q,"token":"expired"}`, pid))
@@ -207,6 +237,8 @@ func TestPIDIsNotShown(t *testing.T) {
 	s := recoverable(t, Options{})
 	p := s.v5()
 	_, pid := p.connect("/", `{"user":"ann"}`)
+	p.say(`21["rooms"]`)
+	p.want(`31[["lobby"]]`)
 	p.Close("transport close")
 	r := s.v5()
 	r.connect("/", fmt.Sprintf(`{"user":"ann","pid":%q}`, pid))

@@ -38,6 +38,7 @@ type Socket struct {
 	running   bool // a goroutine works for the socket
 	canceled  bool // the context has ended
 	finished  bool // torn down
+	settled   bool // OnConnect has run to its end, in this connection or an earlier one
 	replaced  bool // another socket goes on instead: see Client.replace
 	broken    bool // something was kept from the socket: send nothing more
 	overlap   bool // two holds at once since the socket was last free
