@@ -307,7 +307,7 @@ func (c *checker) object(depth int) bool {
 		c.i++
 		return true
 	}
-	special := false
+	lookalike := false
 	for {
 		if c.i >= len(c.b) || c.b[c.i] != '"' {
 			return c.fail(faultSyntax)
@@ -317,7 +317,7 @@ func (c *checker) object(depth int) bool {
 			return false
 		}
 		if c.attachments > 0 && isPlaceholderKey(c.b[key:c.i-1]) {
-			special = true
+			lookalike = true
 		}
 		c.space()
 		if c.i >= len(c.b) || c.b[c.i] != ':' {
@@ -338,7 +338,7 @@ func (c *checker) object(depth int) bool {
 			c.space()
 		case '}':
 			c.i++
-			return !special || c.placeholder(c.b[start:c.i])
+			return !lookalike || c.placeholder(c.b[start:c.i])
 		default:
 			return c.fail(faultSyntax)
 		}
@@ -391,7 +391,7 @@ func isPlaceholderKey(key []byte) bool {
 // placeholder reads the placeholder that b starts with and returns its number
 // and how long it is, 0 when it is none.
 func placeholder(b []byte) (num, n int) {
-	// As every client writes it.
+	// As nearly every client writes it.
 	const usual = `{"_placeholder":true,"num":`
 	if len(b) > len(usual) && string(b[:len(usual)]) == usual {
 		num, n = smallInt(b[len(usual):])

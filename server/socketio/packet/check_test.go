@@ -149,11 +149,9 @@ func FuzzPlaceholders(f *testing.F) {
 			t.Fatal(err)
 		}
 		walk(v)
-		if len(seen) != n && len(seen) > 0 {
-			// Duplicate keys hide values from encoding/json, never add any.
-			if len(seen) > n {
-				t.Fatalf("%q: %d placeholders", b, len(seen))
-			}
+		// Duplicate keys hide values from encoding/json and never add any.
+		if len(seen) > n {
+			t.Fatalf("%q: %d placeholders", b, len(seen))
 		}
 	})
 }

@@ -129,8 +129,7 @@ func numberName(raw []byte) (string, bool) {
 		return "", false
 	}
 	if f == 0 {
-		f = 0 // JavaScript drops the sign
-		return "0", true
+		return "0", true // of -0 too
 	}
 	return string(appendFloat(nil, f)), true
 }
@@ -149,11 +148,8 @@ func CutQuery(namespace string) (name, query string) {
 // dst, and does not check p.
 func AppendText(dst []byte, p *Packet) []byte {
 	t := p.Type
-	switch {
-	case t == BinaryEvent || t == Event:
-		t = Event
-	case t == BinaryAck || t == Ack:
-		t = Ack
+	if t == BinaryEvent || t == BinaryAck {
+		t -= BinaryEvent - Event
 	}
 	if len(p.Attachments) > 0 && (t == Event || t == Ack) {
 		dst = append(dst, '0'+byte(t)+byte(BinaryEvent-Event))
