@@ -13,6 +13,8 @@ const PAGE = 50;
 const CATCH_UP = 100;
 const MAX_ROOMS = 50;
 const HOLE_PATIENCE = 2000;
+/** The server names at most this many people. */
+const MANY = 100;
 
 export class Chat {
   /**
@@ -37,6 +39,7 @@ export class Chat {
     this.directoryMore = false;
     /** The person looks at the end of the active room. */
     this.attentive = true;
+    this.recounting = false;
     /** The server did not take the name; "": it did, or was not asked. */
     this.nameRefused = "";
     this.#recall();
@@ -204,8 +207,8 @@ export class Chat {
     const roomOf = (payload) => this.rooms.get(payload?.room ?? LOBBY);
 
     on("new message", (message) => this.#add(message));
-    on("user joined", (p) => roomOf(p)?.arrived(p.username, p.numUsers));
-    on("user left", (p) => roomOf(p)?.left(p.username, p.numUsers));
+    on("user joined", (p) => this.#recount(roomOf(p)?.arrived(p.username, p.numUsers)));
+    on("user left", (p) => this.#recount(roomOf(p)?.left(p.username, p.numUsers)));
     on("room users", (p) => roomOf(p)?.people(p.numUsers));
     on("typing", (p) => p.username !== this.identity.name && roomOf(p)?.types(p.username));
     on("stop typing", (p) => roomOf(p)?.typing.delete(p.username));
@@ -216,6 +219,20 @@ export class Chat {
       room.timeline.gap(gap);
     });
     for (const event of ["user joined", "user left", "room users", "typing", "stop typing", "room gap"]) on(event, this.changed);
+  }
+
+  /**
+   * Names and number went apart, as when news were lost with a connection: ask,
+   * though not every member at the same instant.
+   * @param {Room | undefined} room
+   */
+  #recount(room) {
+    if (room !== this.active || this.recounting || room.users.length === room.numUsers || room.numUsers > MANY) return;
+    this.recounting = true;
+    setTimeout(() => {
+      this.recounting = false;
+      void this.who();
+    }, 1000 + Math.random() * 2000);
   }
 
   /** @param {boolean} recovered */

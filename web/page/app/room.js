@@ -51,6 +51,7 @@ export class Room {
   arrived(username, numUsers) {
     const users = this.users.length < MAX_NAMES ? [...this.users, username] : this.users;
     this.people(numUsers, users);
+    return this;
   }
 
   /**
@@ -62,6 +63,7 @@ export class Room {
     if (i >= 0) this.users.splice(i, 1);
     this.people(numUsers);
     this.typing.delete(username);
+    return this;
   }
 
   /**

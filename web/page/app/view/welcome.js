@@ -28,7 +28,7 @@ export class Welcome {
     const w = words();
     say(this.problem, this.chat.nameRefused ? w.refusedName({ reason: reason(this.chat.nameRefused) }) : "");
     say(byID("me", HTMLElement), ask ? "" : w.youAre({ name: this.chat.identity.name }));
-    if (this.section.hidden === !ask) return;
+    if (this.page.hidden === ask && this.section.hidden === !ask) return;
     this.section.hidden = !ask;
     this.page.hidden = ask;
     if (ask) this.name.focus();

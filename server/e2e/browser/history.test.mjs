@@ -1,0 +1,122 @@
+// Our page: a long history.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { fillRoom, line, newRoom, person, shown, until } from "./chromium.mjs";
+
+const messages = Array.from({ length: 700 }, (_, i) => `message ${i + 1}${i % 7 === 0 ? "\nwith a second line" : ""}`);
+
+/** @param {import("playwright-core").Page} page */
+const atEnd = (page) => page.$eval("#scroll", (e) => e.scrollHeight - e.scrollTop - e.clientHeight < 2);
+
+/**
+ * The first message in view, and where it stands.
+ * @param {import("playwright-core").Page} page
+ */
+const inView = (page) =>
+  page.$eval("#scroll", (scroll) => {
+    const top = scroll.getBoundingClientRect().top;
+    for (const item of /** @type {NodeListOf<HTMLElement>} */ (scroll.querySelectorAll("li[data-seq]"))) {
+      const box = item.getBoundingClientRect();
+      if (box.bottom > top) return { seq: Number(item.dataset.seq), top: Math.round(box.top - top) };
+    }
+    return { seq: 0, top: 0 };
+  });
+
+test("scrolling back brings everything, without jumps, in a bounded page; and forward again", async () => {
+  const room = newRoom();
+  await fillRoom(room, messages);
+  const page = await person("Mina", { room });
+  await line(page, "message 700").waitFor();
+  assert.ok(await atEnd(page), "begins at the end");
+  assert.ok((await shown(page)).length <= 100, "begins with a page");
+
+  // Watches every frame: a line that is in view before and after must not move
+  // by itself.
+  await page.evaluate(() => {
+    const scroll = /** @type {HTMLElement} */ (document.querySelector("#scroll"));
+    /** @type {Map<string, number>} */
+    let before = new Map();
+    let scrolled = false;
+    const win = /** @type {any} */ (window);
+    win.jumps = [];
+    scroll.addEventListener("wheel", () => (scrolled = true));
+    const look = () => {
+      const frame = scroll.getBoundingClientRect();
+      const now = new Map();
+      for (const item of /** @type {NodeListOf<HTMLElement>} */ (scroll.querySelectorAll("li[data-seq]"))) {
+        const top = item.getBoundingClientRect().top - frame.top;
+        if (top >= 0 && top < frame.height) now.set(item.dataset.seq ?? "", top);
+      }
+      if (!scrolled) for (const [seq, top] of now) if (before.has(seq) && Math.abs(top - (before.get(seq) ?? 0)) > 2) win.jumps.push([seq, before.get(seq), top]);
+      scrolled = false;
+      before = now;
+      requestAnimationFrame(look);
+    };
+    look();
+  });
+
+  await page.hover("#scroll");
+  let most = 0;
+  for (let i = 0; i < 400 && (await page.locator("#lines > li", { hasText: `This is where ${room} begins.` }).count()) === 0; i++) {
+    await page.mouse.wheel(0, -1500);
+    await page.waitForTimeout(60);
+    most = Math.max(most, (await shown(page)).length);
+  }
+  await page.$eval("#scroll", (e) => (e.scrollTop = 0));
+  await line(page, messages[0]).waitFor();
+  assert.ok(most <= 600, `${most} lines were held`);
+  const held = await shown(page);
+  assert.deepEqual(held, messages.slice(0, held.length), "in order, without a hole");
+  assert.ok(held.length < messages.length, "the newest were let go");
+
+  await page.hover("#scroll");
+  for (let i = 0; i < 400 && !(await line(page, "message 700").isVisible()); i++) {
+    await page.mouse.wheel(0, 1500);
+    await page.waitForTimeout(60);
+  }
+  const end = await shown(page);
+  assert.deepEqual(end, messages.slice(-end.length));
+  const jumps = await page.evaluate(() => /** @type {any} */ (window).jumps);
+  // A wheel event and the frame that shows it may be one apart.
+  assert.ok(jumps.every((/** @type {number[]} */ [, was, is]) => Math.abs(Math.abs(was - is) - 1500) < 1500), JSON.stringify(jumps.slice(0, 5)));
+});
+
+test("the line that one reads stays where it is while pages and messages arrive", async () => {
+  const room = newRoom();
+  await fillRoom(room, messages.slice(0, 150));
+  const page = await person("Mina", { room });
+  await line(page, "message 150").waitFor();
+  await page.$eval("#scroll", (e) => (e.scrollTop = 300));
+  const before = await inView(page);
+  await line(page, "message 60").waitFor(); // the page before
+  await until(async () => (await shown(page)).length > 50, "older messages");
+  assert.deepEqual(await inView(page), before, "older messages came in above");
+  await fillRoom(room, ["news", "more news"].map((text) => `${text} ${room}`));
+  await page.locator("#to-newest", { hasText: "2 new messages" }).waitFor();
+  assert.deepEqual(await inView(page), before, "new messages came in below");
+  await page.click("#to-newest");
+  await line(page, `more news ${room}`).waitFor();
+  await until(() => atEnd(page), "the end");
+  await page.locator("#to-newest").waitFor({ state: "hidden" });
+});
+
+test("switching rooms comes back to where one was", async () => {
+  const [room, other] = [newRoom(), newRoom()];
+  await fillRoom(room, messages.slice(0, 60));
+  const page = await person("Mina", { room });
+  await line(page, "message 60").waitFor();
+  await page.$eval("#scroll", (e) => (e.scrollTop = e.scrollHeight / 2));
+  await until(async () => (await inView(page)).seq > 1 && !(await atEnd(page)), "the middle");
+  await page.waitForTimeout(300);
+  const before = await inView(page);
+  await page.fill("#text", "begun");
+  await page.fill("#room-name", other);
+  await page.press("#room-name", "Enter");
+  await page.locator("#lines > li.empty").waitFor();
+  assert.equal(await page.inputValue("#text"), "");
+  await page.locator("#my-rooms button.room-link", { hasText: room }).click();
+  await page.locator("#lines > li[data-seq='30']").waitFor();
+  await until(async () => JSON.stringify(await inView(page)) === JSON.stringify(before), "the same place");
+  assert.equal(await page.inputValue("#text"), "begun");
+});
