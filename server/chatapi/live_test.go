@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
@@ -27,6 +28,7 @@ func TestJoinMeetsLive(t *testing.T) {
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				call[Stored](c, "new message", map[string]any{"room": "tea", "message": fmt.Sprint(i), "id": fmt.Sprint(w, "-", i)})
+				time.Sleep(time.Millisecond) // the log must hold what a slow reader misses
 			}
 		})
 	}
@@ -44,14 +46,14 @@ func (f *fixture) readAlong(random *rand.Rand) {
 	t := f.t
 	c := f.dial(hello{})
 	var since *uint64 // the last seq it has
-	epoch := ""
+	epoch, where := "", ""
 	take := func(raw json.RawMessage) {
 		var m chat.Message
 		if err := json.Unmarshal(raw, &m); err != nil {
 			t.Error(err)
 		}
 		if since != nil && m.Seq != *since+1 {
-			t.Errorf("seq %d after %d", m.Seq, *since)
+			t.Errorf("%s: seq %d after %d", where, m.Seq, *since)
 		}
 		since, epoch = &m.Seq, m.Epoch
 	}
@@ -69,8 +71,7 @@ func (f *fixture) readAlong(random *rand.Rand) {
 		if j.Gap != nil {
 			t.Errorf("gap %+v", j.Gap)
 		}
-		// What came live before the answer, on a second join, is older than
-		// the cut; take it first.
+		where = fmt.Sprintf("join %v, seq %d, more %v, %d messages", query, j.Seq, j.More, len(j.Messages))
 		if j.More && since != nil { // it missed more than a page: read the rest
 			before := j.Seq + 1
 			if len(j.Messages) > 0 {
@@ -93,6 +94,7 @@ func (f *fixture) readAlong(random *rand.Rand) {
 		if since == nil || *since != j.Seq {
 			t.Errorf("the answer ends at %v, seq is %d", since, j.Seq)
 		}
+		where += " live"
 		live(random.IntN(20))
 		switch random.IntN(3) {
 		case 0:
@@ -121,7 +123,7 @@ func (f *fixture) readAlong(random *rand.Rand) {
 			}
 			c.drop()
 			c.mu.Lock()
-			rest, auth := c.events, map[string]any{"pid": c.pid, "offset": c.offset}
+			rest = c.events
 			c.events = nil
 			c.mu.Unlock()
 			for _, e := range rest {
@@ -129,11 +131,12 @@ func (f *fixture) readAlong(random *rand.Rand) {
 					take(e.args[0])
 				}
 			}
-			back := f.dial(hello{auth: auth})
+			back := f.dial(hello{auth: c.back(nil)})
 			if back.sid != c.sid {
 				t.Error("not recovered")
 			}
 			c = back
+			where += " recovered"
 			live(random.IntN(20))
 			call[LeftRoom](c, "leave room", "tea")
 			for len(c.events) > 0 {
@@ -196,11 +199,10 @@ func BenchmarkNewMessage1000(b *testing.B) {
 	last := f.dial(hello{bulk: true})
 	b.ReportAllocs()
 	b.ResetTimer()
-	start := 0
 	last.mu.Lock()
-	start = last.counted
+	start, n := last.counted, 0
+	last.watched = true
 	last.mu.Unlock()
-	n := 0
 	for b.Loop() {
 		sender.emit("new message", "a message of some ordinary length, as people write")
 		n++
