@@ -54,6 +54,33 @@ func (a Args) Decode(i int, v any) error {
 	return nil
 }
 
+// Values are the arguments for passing on: given to Emit or Answer, each is
+// encoded as it came, with its binary parts.
+func (a Args) Values() []any {
+	values := make([]any, len(a.elements))
+	for i, raw := range a.elements {
+		values[i] = argument{raw: raw, attachments: a.attachments}
+	}
+	return values
+}
+
+// argument is one element of Values.
+type argument struct {
+	raw         []byte
+	attachments [][]byte
+}
+
+// appendTo appends the argument to an array's text, and its binary parts to
+// those of the array.
+func (a argument) appendTo(data []byte, attachments [][]byte) ([]byte, [][]byte, error) {
+	raw, err := replacePlaceholders(a.raw, len(a.attachments), func(dst []byte, n int) []byte {
+		dst = appendPlaceholder(dst, len(attachments))
+		attachments = append(attachments, a.attachments[n])
+		return dst
+	})
+	return append(data, raw...), attachments, err
+}
+
 // parseArgs splits a JSON array into Args, leaving out the first skip elements
 // (the event's name).
 func parseArgs(data []byte, attachments [][]byte, skip int) (Args, error) {
@@ -74,7 +101,17 @@ var errPlaceholder = errors.New("placeholder out of range")
 // has checked that each index is in range and named once in the whole packet,
 // so the result is no more than a third larger than what arrived.
 func fillPlaceholders(raw []byte, attachments [][]byte) ([]byte, error) {
-	if !bytes.Contains(raw, []byte("_placeholder")) {
+	return replacePlaceholders(raw, len(attachments), func(dst []byte, n int) []byte {
+		dst = append(dst, '"')
+		dst = base64.StdEncoding.AppendEncode(dst, attachments[n])
+		return append(dst, '"')
+	})
+}
+
+// replacePlaceholders copies JSON with each placeholder, whose index is below
+// count, replaced by what put appends.
+func replacePlaceholders(raw []byte, count int, put func(dst []byte, n int) []byte) ([]byte, error) {
+	if count == 0 || !bytes.Contains(raw, []byte("_placeholder")) {
 		return raw, nil
 	}
 	var out []byte
@@ -89,13 +126,10 @@ func fillPlaceholders(raw []byte, attachments [][]byte) ([]byte, error) {
 				i++
 				continue
 			}
-			if n >= len(attachments) {
+			if n >= count {
 				return nil, errPlaceholder
 			}
-			out = append(out, raw[last:i]...)
-			out = append(out, '"')
-			out = base64.StdEncoding.AppendEncode(out, attachments[n])
-			out = append(out, '"')
+			out = put(append(out, raw[last:i]...), n)
 			i, last = end, end
 		default:
 			i++

@@ -16,8 +16,9 @@ var reservedNames = []string{
 }
 
 // NewEvent encodes an event. Arguments are encoded by encoding/json, except
-// that [Binary] values become attachments and a json.RawMessage must be valid
-// JSON. ErrReservedName, or the encoder's error.
+// that [Binary] values become attachments, those of [Args.Values] are taken as
+// they came, and a json.RawMessage must be valid JSON. ErrReservedName, or the
+// encoder's error.
 func NewEvent(name string, args ...any) (adapter.Event, error) {
 	if slices.Contains(reservedNames, name) {
 		return adapter.Event{}, fmt.Errorf("encode event %q: %w", name, ErrReservedName)
@@ -42,9 +43,14 @@ func appendArray(data []byte, args []any) ([]byte, [][]byte, error) {
 		if len(data) > 1 {
 			data = append(data, ',')
 		}
+		var err error
 		switch v := arg.(type) {
 		case string:
 			data = packet.AppendString(data, v)
+		case argument:
+			if data, attachments, err = v.appendTo(data, attachments); err != nil {
+				return nil, nil, fmt.Errorf("argument %d: %w", i, err)
+			}
 		case Binary:
 			data = appendPlaceholder(data, len(attachments))
 			attachments = append(attachments, slices.Clone(v))
