@@ -326,7 +326,6 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b []byte) ([]b
 	}
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
-	defer rc.SetReadDeadline(time.Time{})
 	for {
 		if len(b) == cap(b) {
 			b = append(b, make([]byte, max(512, len(b)))...)[:len(b)]
@@ -337,6 +336,8 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b []byte) ([]b
 			return b, errTooBig
 		}
 		if err == io.EOF {
+			// Only now: net/http reads on after a refusal, and must not wait longer.
+			rc.SetReadDeadline(time.Time{})
 			return b, nil
 		}
 		if err != nil {

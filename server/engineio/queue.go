@@ -45,6 +45,9 @@ func (q *queue) push(p *Prepared) {
 	q.size += len(p.wire)
 }
 
+// waiting is how many bytes are left to write.
+func (q *queue) waiting() int { return q.size - q.off }
+
 // peek returns the first message, nil if there is none.
 func (q *queue) peek() *Prepared {
 	if q.count == 0 {

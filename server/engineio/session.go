@@ -191,8 +191,8 @@ func (s *Session) enqueue(frame any, now bool) error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	if q := &s.queue; q.count > 0 && (q.count >= s.srv.o.QueuePackets || q.size+len(p.wire) > s.srv.o.QueueBytes) {
-		bytes, messages := q.size, q.count
+	if q := &s.queue; q.count > 0 && (q.count >= s.srv.o.QueuePackets || q.waiting()+len(p.wire) > s.srv.o.QueueBytes) {
+		bytes, messages := q.waiting(), q.count
 		s.mu.Unlock()
 		s.tooSlow(bytes, messages, true)
 		return ErrSlowClient
