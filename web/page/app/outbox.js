@@ -9,7 +9,7 @@ const MAX_AGE = 7 * 24 * 60 * 60 * 1000;
 const DEDUPE = 9 * 60 * 1000;
 
 /** After this long another tab may send what its own tab did not. */
-const ABANDONED = 15 * 1000;
+const ABANDONED = 5 * 1000;
 
 const KEY = "out.";
 
