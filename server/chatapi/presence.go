@@ -95,9 +95,15 @@ func (a *API) tellSilent(ctx context.Context, s chat.Silent) {
 	}
 }
 
+// tellTyping tells the others in a room. That somebody types may be dropped
+// where a connection is busy; that it is over may not, or a front end that keeps
+// no time of its own shows it for ever.
 func (a *API) tellTyping(ctx context.Context, name, socket, room, username string) error {
-	return a.ns.To(chat.AdapterRoom(room)).Except(socket).Volatile().
-		EmitEvent(ctx, event(name, UserTyping{Username: username, Room: room}))
+	to := a.ns.To(chat.AdapterRoom(room)).Except(socket).Ephemeral()
+	if name == eventTyping {
+		to = to.Volatile()
+	}
+	return to.EmitEvent(ctx, event(name, UserTyping{Username: username, Room: room}))
 }
 
 // nudge wakes the worker; it never blocks.
