@@ -78,7 +78,7 @@ look() {
   has go || need "Go 1.26 (https://go.dev/dl)"
   if has go && ! find_cc; then need "a C compiler" gcc libc6-dev; fi
   if ! has npm; then need "npm" npm; fi
-  if ! find_node >/dev/null; then need "Node $node_least or newer (or set ANTCHAT_TEST_NODE)" nodejs; fi
+  if ! find_node >/dev/null; then need "Node $node_least or newer (https://nodejs.org, or set ANTCHAT_TEST_NODE)" nodejs; fi
   if ! find_redis >/dev/null; then need "redis-server (or set ANTCHAT_TEST_REDIS)" redis-server; fi
   if ! find_chrome >/dev/null; then need "Chromium (or set ANTCHAT_TEST_CHROME)" chromium; fi
   if ! font ko || ! font ja; then need "a CJK font" fontconfig fonts-noto-cjk; fi
