@@ -2,7 +2,6 @@ package chatapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -84,7 +83,8 @@ type API struct {
 	log     chat.Log
 	options Options
 
-	// members has the *member of each connected socket, by *socketio.Socket.
+	// members has the *member of each socket whose person has a name, by
+	// *socketio.Socket.
 	members sync.Map
 
 	// The worker's: one goroutine, which sleeps while there is nothing to
@@ -167,12 +167,7 @@ func on[In, Out any](a *API, event string, h func(ctx context.Context, m *member
 	socketio.On(a.ns, event, func(ctx context.Context, s *socketio.Socket, in In) (Out, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 		defer cancel()
-		m, err := a.member(s)
-		if err != nil {
-			var none Out
-			return none, err
-		}
-		return h(ctx, m, in)
+		return h(ctx, a.member(s), in)
 	})
 }
 
@@ -187,8 +182,11 @@ func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
 		if a.options.Hooks.Refused != nil {
 			a.options.Hooks.Refused(e.Name, code)
 		}
-		if code == CodeInternal || code == CodeUnavailable && !errors.Is(err, context.Canceled) {
-			a.options.Logger.Warn("request failed", "event", e.Name, "code", string(code), "err", err)
+		switch code {
+		case CodeInternal:
+			a.options.Logger.Error("request failed", "event", e.Name, "err", err)
+		case CodeUnavailable, CodeStoreFull: // the store says so itself, and once
+			a.options.Logger.Debug("request refused", "event", e.Name, "code", string(code), "err", err)
 		}
 		return reply, err
 	}

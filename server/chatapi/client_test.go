@@ -34,10 +34,16 @@ func newChat(t testing.TB, o Options, lo local.Options) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newChatOver(t, a, a, o)
+}
+
+// newChatOver is newChat over a store of the test's own around an adapter.
+func newChatOver(t testing.TB, store Store, a *local.Adapter, o Options) *fixture {
+	t.Helper()
 	sio := socketio.NewServer(a, socketio.Options{
 		Recovery: true, Offsets: socketio.OffsetsAlways, Views: Views, ErrorPayload: ErrorPayload, MaxHeld: 1 << 16,
 	})
-	api, err := New(sio.Of("/"), a, o)
+	api, err := New(sio.Of("/"), store, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,15 +14,40 @@ import (
 	"github.com/antchat/antchat/server/socketio"
 )
 
-// member is a connected socket. Its fields belong to the socket's own
-// goroutine: OnConnect, then one event after the other, then OnDisconnect.
+// member is a connected socket as the handlers see it. Only those whose person
+// has a name are kept (API.members): a guest costs nothing while it is idle. Its
+// fields belong to the socket's own goroutine: OnConnect, then one event after
+// the other, then OnDisconnect.
 type member struct {
 	socket *socketio.Socket
-	author chat.Author // Name is the generated one until the person is named
-	named  bool
-	// handle is this connection's in the rosters. A recovered socket keeps its
-	// id but not its handle.
+	name   string // "" for a guest
+	// handle is this connection's in the rosters, "" for a guest. A recovered
+	// socket keeps its id but not its handle.
 	handle string
+}
+
+// member is a socket's, made anew for a guest.
+func (a *API) member(s *socketio.Socket) *member {
+	if m, ok := a.members.Load(s); ok {
+		return m.(*member)
+	}
+	return &member{socket: s}
+}
+
+// named makes the person behind the socket known by a name.
+func (m *member) named(name string) {
+	m.name, m.handle = name, m.socket.ID()+"."+rand.Text()[:8]
+}
+
+func (m *member) guest() bool { return m.name == "" }
+
+// author is who the member is to others.
+func (m *member) author() chat.Author {
+	user := m.socket.User()
+	if m.guest() {
+		return chat.Author{User: user, Name: chat.GuestName(user)}
+	}
+	return chat.Author{User: user, Name: m.name}
 }
 
 // record is what a session keeps of a member, so that a recovered socket is
@@ -34,17 +58,6 @@ type record struct {
 	// Backlog is up to where a socket of the tutorial's vocabulary was sent
 	// what it had missed, in messages of the lobby: see identify.
 	Backlog uint64 `json:"backlog,omitempty"`
-}
-
-// errNoMember cannot happen: every socket that is handled has connected.
-var errNoMember = errors.New("socket has no member")
-
-func (a *API) member(s *socketio.Socket) (*member, error) {
-	m, ok := a.members.Load(s)
-	if !ok {
-		return nil, errNoMember
-	}
-	return m.(*member), nil
 }
 
 // in: the socket is a member of the chat room.
@@ -146,44 +159,43 @@ func refuseConnect(err error) error {
 	return &socketio.ConnectError{Message: p.Message, Data: p}
 }
 
-// connected makes the socket a member: in the lobby, or where it was.
+// connected puts the socket into the lobby, or back to where it was.
 func (a *API) connected(ctx context.Context, s *socketio.Socket) error {
 	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 	defer cancel()
-	m := &member{
-		socket: s,
-		author: chat.Author{User: s.User(), Name: chat.GuestName(s.User())},
-		handle: s.ID() + "." + rand.Text()[:8],
+	switch {
+	case s.Recovered():
+		return a.resumed(ctx, s)
+	case s.View() == viewTutorial:
+		return a.catchUp(ctx, s)
 	}
-	if s.Recovered() {
-		r, err := dataOf(s)
-		if err != nil {
-			return err
-		}
-		if r.Name != "" {
-			m.author.Name, m.named = r.Name, true
-		}
-		a.members.Store(s, m)
-		// Presence may have ended with the node that had the socket.
-		return a.enterAll(ctx, m)
+	if err := s.Join(ctx, lobbyRoom); err != nil {
+		return fmt.Errorf("join lobby: %w", err)
 	}
-	a.members.Store(s, m)
-	c, err := credentialsOf(s.Handshake())
-	if err != nil {
+	return nil
+}
+
+// resumed makes a recovered socket who it was. Its presence may have ended with
+// the node that had it.
+func (a *API) resumed(ctx context.Context, s *socketio.Socket) error {
+	r, err := dataOf(s)
+	if err != nil || r.Name == "" {
 		return err
 	}
-	if !c.tutorial {
-		if err := s.Join(ctx, lobbyRoom); err != nil {
-			return fmt.Errorf("join lobby: %w", err)
-		}
-		return nil
-	}
-	return a.catchUp(ctx, s, c.serverOffset)
+	m := &member{socket: s}
+	m.named(r.Name)
+	a.members.Store(s, m)
+	return a.enterAll(ctx, m)
 }
 
 // catchUp puts a socket of the tutorial's vocabulary into the lobby and sends
 // it what it has not seen. Live messages follow once this has returned.
-func (a *API) catchUp(ctx context.Context, s *socketio.Socket, seen uint64) error {
+func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
+	c, err := credentialsOf(s.Handshake())
+	if err != nil {
+		return err
+	}
+	seen := c.serverOffset
 	cut, err := s.JoinRead(ctx, lobbyRoom, adapter.LogRead{After: &seen, Limit: a.options.Backlog})
 	if err != nil {
 		return fmt.Errorf("join lobby: %w", err)
@@ -242,11 +254,8 @@ func newestFitting(entries []*adapter.Delivery, seq uint64, size int) []*adapter
 
 // enterAll counts a named person as present in all its rooms.
 func (a *API) enterAll(ctx context.Context, m *member) error {
-	if !m.named {
-		return nil
-	}
 	for _, room := range chat.Rooms(m.socket.Rooms()) {
-		if _, err := a.chat.Enter(ctx, room, m.handle, m.author); err != nil {
+		if _, err := a.chat.Enter(ctx, room, m.handle, m.author()); err != nil {
 			return err
 		}
 	}
@@ -256,15 +265,12 @@ func (a *API) enterAll(ctx context.Context, m *member) error {
 // disconnected takes the socket out of what it was counted in. A lost
 // connection keeps its place for the grace time.
 func (a *API) disconnected(ctx context.Context, s *socketio.Socket, reason socketio.DisconnectReason) {
-	v, ok := a.members.LoadAndDelete(s)
-	if !ok {
-		return
-	}
-	m := v.(*member)
+	m := a.member(s)
+	a.members.Delete(s)
 	for _, room := range chat.Rooms(s.Rooms()) {
 		a.silence(ctx, s.ID(), room)
-		if m.named {
-			a.chat.Exit(room, m.handle, m.author.User, !reason.Recovers() && reason != socketio.ReasonTakenOver)
+		if !m.guest() {
+			a.chat.Exit(room, m.handle, s.User(), !reason.Recovers() && reason != socketio.ReasonTakenOver)
 		}
 	}
 }

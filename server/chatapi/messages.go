@@ -21,10 +21,6 @@ func (a *API) newMessage(ctx context.Context, m *member, in NewMessage) (Stored,
 func (a *API) chatMessage(ctx context.Context, s *socketio.Socket, e *socketio.Incoming) (socketio.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 	defer cancel()
-	m, err := a.member(s)
-	if err != nil {
-		return socketio.Reply{}, err
-	}
 	var text string
 	var clientOffset *string // null and absent: none
 	if err := e.Args.Decode(0, &text); err != nil {
@@ -37,7 +33,7 @@ func (a *API) chatMessage(ctx context.Context, s *socketio.Socket, e *socketio.I
 	if clientOffset != nil {
 		id = *clientOffset
 	}
-	_, err = a.send(ctx, m, chat.Lobby, text, id)
+	_, err := a.send(ctx, a.member(s), chat.Lobby, text, id)
 	return socketio.Reply{}, err
 }
 
@@ -50,7 +46,7 @@ func (a *API) send(ctx context.Context, m *member, room, text, id string) (Store
 		return Stored{}, chat.ErrNotMember
 	}
 	sent, err := a.chat.Send(ctx, chat.Outgoing{
-		From: m.author, Room: room, Text: text, ID: id, Public: publicID(m.socket, id),
+		From: m.author(), Room: room, Text: text, ID: id, Public: publicID(m.socket, id),
 		Socket: m.socket.ID(), Owner: m.socket.Owner(),
 	})
 	if err != nil {

@@ -39,8 +39,9 @@ func (a *API) startTyping(ctx context.Context, m *member, in RoomOnly) (struct{}
 	if err != nil {
 		return struct{}{}, err
 	}
+	name := m.author().Name
 	a.mu.Lock()
-	tell, first := a.typing.Start(time.Now(), m.socket.ID(), room, m.author.Name)
+	tell, first := a.typing.Start(time.Now(), m.socket.ID(), room, name)
 	a.mu.Unlock()
 	if first {
 		a.nudge()
@@ -48,7 +49,7 @@ func (a *API) startTyping(ctx context.Context, m *member, in RoomOnly) (struct{}
 	if !tell {
 		return struct{}{}, nil
 	}
-	return struct{}{}, a.tellTyping(ctx, eventTyping, m.socket.ID(), room, m.author.Name)
+	return struct{}{}, a.tellTyping(ctx, eventTyping, m.socket.ID(), room, name)
 }
 
 // stopTyping passes on that it ended, also when its beginning was not heard:
@@ -61,7 +62,7 @@ func (a *API) stopTyping(ctx context.Context, m *member, in RoomOnly) (struct{},
 	a.mu.Lock()
 	a.typing.Stop(m.socket.ID(), room)
 	a.mu.Unlock()
-	return struct{}{}, a.tellTyping(ctx, eventStopTyping, m.socket.ID(), room, m.author.Name)
+	return struct{}{}, a.tellTyping(ctx, eventStopTyping, m.socket.ID(), room, m.author().Name)
 }
 
 // typingRoom is the room a typing event is for. Only members may disturb it.

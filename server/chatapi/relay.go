@@ -13,18 +13,15 @@ import (
 func (a *API) relay(ctx context.Context, s *socketio.Socket, e *socketio.Incoming) (socketio.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 	defer cancel()
-	m, err := a.member(s)
+	var name string
+	if err := e.Args.Decode(0, &name); err != nil {
+		return socketio.Reply{}, err
+	}
+	room, err := a.chat.Limits().Room(name)
 	if err != nil {
 		return socketio.Reply{}, err
 	}
-	var room string
-	if err := e.Args.Decode(0, &room); err != nil {
-		return socketio.Reply{}, err
-	}
-	if room, err = a.chat.Limits().Room(room); err != nil {
-		return socketio.Reply{}, err
-	}
-	if !m.in(room) {
+	if !a.member(s).in(room) {
 		return socketio.Reply{}, chat.ErrNotMember
 	}
 	return socketio.Reply{}, s.To(chat.AdapterRoom(room)).EmitEvent(ctx, e.Event)

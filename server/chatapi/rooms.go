@@ -8,57 +8,55 @@ import (
 	"github.com/antchat/antchat/server/chat"
 )
 
-// addUser gives the socket's person a name, once.
+// addUser gives the socket's person a name, once: a repetition only
+// acknowledges.
 func (a *API) addUser(ctx context.Context, m *member, in AddUser) (AddedUser, error) {
-	if m.named { // a repetition only acknowledges
-		n, err := a.chat.Count(ctx, chat.Lobby)
+	first := m.guest()
+	if first {
+		name, err := a.chat.Limits().Name(in.Username)
 		if err != nil {
 			return AddedUser{}, err
 		}
-		return AddedUser{Username: m.author.Name, NumUsers: n, Rooms: chat.Rooms(m.socket.Rooms())}, nil
-	}
-	name, err := a.chat.Limits().Name(in.Username)
-	if err != nil {
-		return AddedUser{}, err
-	}
-	guest := m.author.Name
-	m.author.Name, m.named = name, true
-	if err := a.name(ctx, m); err != nil {
-		m.author.Name, m.named = guest, false
-		for _, room := range chat.Rooms(m.socket.Rooms()) {
-			a.chat.Exit(room, m.handle, m.author.User, true)
+		if err := a.introduce(ctx, m, name); err != nil {
+			return AddedUser{}, err
 		}
-		return AddedUser{}, err
 	}
 	n, err := a.chat.Count(ctx, chat.Lobby)
 	if err != nil {
 		return AddedUser{}, err
 	}
-	if a.options.Hooks.Named != nil {
-		a.options.Hooks.Named()
+	if first {
+		if err := m.socket.Emit(eventLogin, Login{NumUsers: n}); err != nil {
+			return AddedUser{}, err
+		}
 	}
-	if err := m.socket.Emit(eventLogin, Login{NumUsers: n}); err != nil {
-		return AddedUser{}, err
-	}
-	return AddedUser{Username: name, NumUsers: n, Rooms: chat.Rooms(m.socket.Rooms())}, nil
+	return AddedUser{Username: m.name, NumUsers: n, Rooms: chat.Rooms(m.socket.Rooms())}, nil
 }
 
-// name remembers a new name and announces the person.
-func (a *API) name(ctx context.Context, m *member) error {
-	if err := a.enterAll(ctx, m); err != nil {
-		return err
-	}
-	return m.remember()
-}
-
-// remember writes the name into the session, keeping the rest.
-func (m *member) remember() error {
+// introduce announces a named person in the socket's rooms and remembers the
+// name. After an error the socket is a guest as before.
+func (a *API) introduce(ctx context.Context, m *member, name string) error {
 	r, err := dataOf(m.socket)
 	if err != nil {
 		return err
 	}
-	r.Name = m.author.Name
-	return m.socket.SetData(r)
+	m.named(name)
+	a.members.Store(m.socket, m)
+	if err = a.enterAll(ctx, m); err == nil {
+		r.Name = name
+		err = m.socket.SetData(r)
+	}
+	if err != nil {
+		a.members.Delete(m.socket)
+		for _, room := range chat.Rooms(m.socket.Rooms()) {
+			a.chat.Exit(room, m.handle, m.socket.User(), true)
+		}
+		return err
+	}
+	if a.options.Hooks.Named != nil {
+		a.options.Hooks.Named()
+	}
+	return nil
 }
 
 // joinRoom makes the socket a member and answers with what the client lacks.
@@ -84,7 +82,9 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 	answer, err := a.joined(ctx, m, room, query, cut.Read)
 	if err != nil && !was {
 		// The client is told that it has not joined, so it must not have.
-		a.leave(ctx, m, room)
+		if err := a.leave(ctx, m, room); err != nil {
+			a.options.Logger.Debug("leave after a join that failed", "room", room, "err", err)
+		}
 	}
 	return answer, err
 }
@@ -110,8 +110,8 @@ func (a *API) leave(ctx context.Context, m *member, room string) error {
 		return err
 	}
 	a.silence(ctx, m.socket.ID(), room)
-	if m.named {
-		a.chat.Exit(room, m.handle, m.author.User, true)
+	if !m.guest() {
+		a.chat.Exit(room, m.handle, m.socket.User(), true)
 	}
 	return nil
 }
@@ -151,8 +151,8 @@ func (a *API) joined(ctx context.Context, m *member, room string, q chat.JoinQue
 	if err != nil {
 		return JoinedRoom{}, err
 	}
-	if m.named {
-		if _, err := a.chat.Enter(ctx, room, m.handle, m.author); err != nil {
+	if !m.guest() {
+		if _, err := a.chat.Enter(ctx, room, m.handle, m.author()); err != nil {
 			return JoinedRoom{}, err
 		}
 	}
