@@ -1,10 +1,11 @@
 // What the page knows and does: it turns the server's events into rooms, and
 // what the person does into requests. It draws nothing.
 
-import { Connection } from "./connection.js";
 import { Own } from "./own.js";
 import { Room } from "./room.js";
 import { Sender } from "./sender.js";
+
+/** @typedef {import("./connection.js").Listener} Listener */
 
 export const LOBBY = "lobby";
 
@@ -22,10 +23,11 @@ export class Chat {
    * @param {import("./identity.js").Identity} needs.identity
    * @param {import("./keep.js").Keep} needs.keep
    * @param {import("./outbox.js").Outbox} needs.outbox
+   * @param {(session: string, listener: Listener) => import("./connection.js").Connection} needs.connect
    * @param {() => void} needs.changed something is to be drawn again
    * @param {(room: Room, message: Message) => void} needs.heard a message of somebody else came in
    */
-  constructor({ identity, keep, outbox, changed, heard }) {
+  constructor({ identity, keep, outbox, connect, changed, heard }) {
     this.identity = identity;
     this.keep = keep;
     this.outbox = outbox;
@@ -45,7 +47,7 @@ export class Chat {
     this.#recall();
     this.active = this.#room(LOBBY);
 
-    this.connection = new Connection(identity.session, {
+    this.connection = connect(identity.session, {
       connected: (recovered) => void this.#connected(recovered),
       disconnected: () => this.#disconnected(),
       changed,
@@ -298,7 +300,7 @@ export class Chat {
   /** @param {Message} message */
   #add(message) {
     const room = this.rooms.get(message?.room ?? LOBBY);
-    if (!room || !Number.isSafeInteger(message.seq)) return;
+    if (!room || !Number.isSafeInteger(message?.seq)) return;
     const mine = this.#mine(message);
     if (room.timeline.add([message]).length === 0) return;
     room.typing.delete(message.username);

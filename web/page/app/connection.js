@@ -6,16 +6,20 @@ import { io } from "../socket.io/socket.io.esm.min.js";
 
 /** @typedef {"connecting" | "connected" | "waiting" | "offline"} State */
 
+/**
+ * @typedef {object} Listener
+ * @property {(recovered: boolean) => void} connected
+ * @property {() => void} disconnected
+ * @property {() => void} changed state, retryAt or refusal changed
+ */
+
 const ANSWER_WITHIN = 10_000;
 const LONGEST_PAUSE = 30_000;
 
 export class Connection {
   /**
    * @param {string} session
-   * @param {object} listener
-   * @param {(recovered: boolean) => void} listener.connected
-   * @param {() => void} listener.disconnected
-   * @param {() => void} listener.changed state, retryAt or refusal changed
+   * @param {Listener} listener
    */
   constructor(session, listener) {
     /** @type {State} */

@@ -2,6 +2,7 @@
 // changed since the last.
 
 import { Chat } from "./chat.js";
+import { Connection } from "./connection.js";
 import { Identity } from "./identity.js";
 import { keepIn } from "./keep.js";
 import { Outbox } from "./outbox.js";
@@ -34,6 +35,7 @@ const chat = new Chat({
   identity,
   keep,
   outbox,
+  connect: (session, listener) => new Connection(session, listener),
   changed,
   heard: (room, message) => {
     if (room === chat.active) say(announcer, words().heard({ name: message.username, text: message.message }));

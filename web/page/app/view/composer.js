@@ -86,7 +86,8 @@ export class Composer {
   }
 
   #fit() {
-    this.text.style.height = "auto";
-    this.text.style.height = `${Math.min(this.text.scrollHeight + 2, TALLEST)}px`;
+    this.text.style.height = "";
+    // Not on the screen, it has no height to go by.
+    if (this.text.value !== "" && this.text.scrollHeight > 0) this.text.style.height = `${Math.min(this.text.scrollHeight + 2, TALLEST)}px`;
   }
 }

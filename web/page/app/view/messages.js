@@ -201,7 +201,7 @@ function line(m, mine, first) {
   time.dateTime = new Date(m.ts).toISOString();
   time.title = momentOf(m.ts);
   const name = el("span", first && !mine ? "name" : "hidden-label", m.username);
-  const body = el("div", "body", name, el("p", "bubble", m.message), time);
+  const body = el("div", "body", name, el("div", "said", el("p", "bubble", m.message), time));
   const item = el("li", `line${mine ? " mine" : ""}${first ? " first" : ""}`);
   if (!mine) item.append(first ? avatar(m.username) : el("span", "avatar none"));
   item.append(body);

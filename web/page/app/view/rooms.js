@@ -65,7 +65,7 @@ export class Rooms {
         same: `${numUsers} ${w.join}`,
         make: () => {
           const open = button("room-link", "", () => this.#open(room));
-          const count = el("span", "muted", String(numUsers));
+          const count = el("span", "muted", numUsers > 0 ? numUsers.toLocaleString() : "");
           count.title = w.peopleCount({ count: numUsers });
           open.append(el("span", "hash", "#"), el("span", "grow", room), count);
           open.setAttribute("aria-label", `${w.joinRoom({ room })}, ${w.peopleCount({ count: numUsers })}`);
