@@ -3,7 +3,9 @@ package chatapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -313,6 +315,48 @@ func checkRefs(t *testing.T, root, v any) {
 			checkRefs(t, root, e)
 		}
 	}
+}
+
+// conforms checks what the server sent against the documented types: a
+// notice's arguments, or a request's acknowledgement. The test client holds
+// everything that passes it against this.
+func conforms(among []operation, name string, args []json.RawMessage) error {
+	i := slices.IndexFunc(among, func(o operation) bool { return o.event == name })
+	if i < 0 {
+		return nil // a relayed event, or one of the test's own
+	}
+	documented := among[i].ack
+	if documented == nil {
+		for _, a := range among[i].args {
+			documented = append(documented, a.value)
+		}
+	}
+	if len(args) != len(documented) {
+		return fmt.Errorf("%d arguments, documented are %d", len(args), len(documented))
+	}
+	for i, raw := range args {
+		if _, bare := documented[i].(ordered); bare {
+			continue
+		}
+		// Decoded and encoded again it must be the same: no field is unknown,
+		// none is missing.
+		v := reflect.New(reflect.TypeOf(documented[i]))
+		if err := json.Unmarshal(raw, v.Interface()); err != nil {
+			return err
+		}
+		again, err := json.Marshal(v.Interface())
+		if err != nil {
+			return err
+		}
+		var have, want any
+		if err := errors.Join(json.Unmarshal(raw, &have), json.Unmarshal(again, &want)); err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(have, want) {
+			return fmt.Errorf("argument %d has not the documented fields: %s", i, again)
+		}
+	}
+	return nil
 }
 
 // Every request of the document has a handler, with an acknowledgement of the

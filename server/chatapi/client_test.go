@@ -179,6 +179,9 @@ func (c *client) take(f frame) {
 			}
 			e.args = e.args[:len(e.args)-1]
 		}
+		if err := conforms(notices, e.name, e.args); err != nil {
+			panic(fmt.Sprintf("%s: %v", text, err))
+		}
 		c.events = append(c.events, e)
 	case '3':
 		id, _ := strconv.ParseUint(rest[:digits], 10, 64)
@@ -328,6 +331,11 @@ func call[T any](c *client, event string, args ...any) T {
 	}
 	if err := json.Unmarshal(answer[0], &v); err != nil {
 		c.t.Fatalf("%s was acknowledged with %s: %v", event, answer[0], err)
+	}
+	if failed.Error.Code == "" {
+		if err := conforms(requests, event, answer); err != nil {
+			c.t.Errorf("%s was acknowledged with %s: %v", event, answer[0], err)
+		}
 	}
 	return v
 }
