@@ -31,7 +31,7 @@ type Client struct {
 	root        *Socket            // of "/", which most clients are in and no other
 	others      map[string]*Socket // by name, made on demand
 	timeout     *deadline          // until a first namespace is joined
-	waiting     []*Socket          // to be connected once the root has been decided
+	waiting     []func()           // sockets to be run once the root has been decided
 	rootPending bool
 	closed      bool
 }
@@ -238,16 +238,16 @@ func (c *Client) connect(name string, auth []byte) {
 		return
 	}
 	s := &Socket{client: c, running: true, holds: 1}
-	s.request = &connectRequest{name: name, auth: auth, previous: old}
+	request := &connectRequest{name: name, auth: auth, previous: old}
 	c.storeLocked(name, s)
 	c.server.tasks.begin()
 	if c.rootPending && name != "/" {
-		c.waiting = append(c.waiting, s)
+		c.waiting = append(c.waiting, func() { s.run(request) })
 		c.mu.Unlock()
 		return
 	}
 	c.mu.Unlock()
-	go s.run()
+	go s.run(request)
 }
 
 // rootDecided connects what waited for the root's decision.
@@ -257,8 +257,8 @@ func (c *Client) rootDecided() {
 	c.waiting = nil
 	c.rootPending = false
 	c.mu.Unlock()
-	for _, s := range waiting {
-		go s.run()
+	for _, run := range waiting {
+		go run()
 	}
 }
 
@@ -355,7 +355,6 @@ func (c *Client) disconnect() {
 // It gives nil when the client is going.
 func (c *Client) replace(old *Socket, name string) *Socket {
 	next := &Socket{client: c, running: true, holds: 1}
-	next.request = &connectRequest{name: name, auth: old.auth, fresh: old.ns}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || c.findLocked(name) != old {

@@ -34,9 +34,7 @@ func (e *storeError) Unwrap() error { return e.err }
 
 // connect handles a CONNECT from the request to OnConnect. What it returns, if
 // not nil, is the socket that goes on instead of this one.
-func (s *Socket) connect() (instead *Socket) {
-	req := s.request
-	s.request = nil
+func (s *Socket) connect(req *connectRequest) (instead *Socket) {
 	c := s.client
 	ctx := &eventContext{socketContext: (*socketContext)(s)}
 	if req.previous != nil {

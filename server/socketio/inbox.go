@@ -12,13 +12,14 @@ import (
 
 // run is the goroutine that works for a socket: it connects it, handles its
 // events in order, and tears it down. It ends as soon as there is nothing to
-// do; whoever brings the next thing starts it again (wakeLocked).
-func (s *Socket) run() {
+// do; whoever brings the next thing starts it again (wakeLocked). The first
+// time, it is given what to connect to.
+func (s *Socket) run(req *connectRequest) {
 	defer s.client.server.tasks.end()
-	if s.request != nil {
-		if instead := s.connect(); instead != nil {
+	if req != nil {
+		if instead := s.connect(req); instead != nil {
 			s.client.server.tasks.begin()
-			go instead.run()
+			go instead.run(&connectRequest{name: req.name, auth: s.auth, fresh: s.ns})
 			return
 		}
 	}
@@ -43,7 +44,7 @@ func (s *Socket) wakeLocked() {
 	}
 	s.running = true
 	s.client.server.tasks.begin()
-	go s.run()
+	go s.run(nil)
 }
 
 // next takes an event out of the inbox. Without one, run is to end: by

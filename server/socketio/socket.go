@@ -28,9 +28,8 @@ type Socket struct {
 	offsets   bool // events carry offsets
 
 	// Owned by the running goroutine (inbox.go).
-	request *connectRequest // what is to be connected; nil once that has begun
-	added   bool            // the adapter knows the socket
-	greeted bool            // it was accepted, so OnDisconnect is due
+	added   bool // the adapter knows the socket
+	greeted bool // it was accepted, so OnDisconnect is due
 
 	mu sync.Mutex
 	// Guarded by mu.
