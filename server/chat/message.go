@@ -33,7 +33,7 @@ type Message struct {
 
 // entryOpen opens every logged message. The text stands first, so that it is
 // found without decoding the rest.
-const entryOpen = `["` + EntryMessage + `",{"message":`
+const entryOpen = `["` + EntryMessage + `",{"message":"`
 
 // entry is the stored part of a message: what is known before the append. The
 // order of the fields is the order of the bytes.
@@ -85,7 +85,7 @@ func AppendMessage(dst []byte, d *adapter.Delivery) []byte {
 // Text is the JSON string of a logged message's text, a part of the stored
 // bytes. d must satisfy [IsMessage].
 func Text(d *adapter.Delivery) []byte {
-	s := d.Event.Data[len(entryOpen):]
+	s := d.Event.Data[len(entryOpen)-1:]
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':

@@ -86,6 +86,7 @@ func TestDecodeRefusesOtherEntries(t *testing.T) {
 	for _, d := range []*adapter.Delivery{
 		{Class: adapter.Logged, Event: adapter.Event{Name: "moderation", Data: []byte(`["moderation",{}]`)}},
 		{Class: adapter.Logged, Event: adapter.Event{Name: EntryMessage, Data: []byte(`["new message","text"]`)}},
+		{Class: adapter.Logged, Event: adapter.Event{Name: EntryMessage, Data: []byte(`["new message",{"message":5,"x":"y"}]`)}},
 		{Class: adapter.Recoverable, Event: adapter.Event{Name: EntryMessage, Data: []byte(`["new message",{"message":"x"}]`)}},
 	} {
 		if _, err := Decode(d); err == nil {
@@ -172,4 +173,30 @@ func BenchmarkAppendMessage(b *testing.B) {
 	for b.Loop() {
 		buf = AppendMessage(buf[:0], d)
 	}
+}
+
+// A log may hold what another version wrote: nothing in it may end the
+// process, and what passes for a message decodes or is refused.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{
+		`["new message",{"message":"hi","username":"Ann","room":"r","id":"1"}]`, `["new message",{"message":"\\"}]`,
+		`["new message",{"message":"}]`, `["new message",{"message":"\\\\`, `[]`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d := &adapter.Delivery{Class: adapter.Logged, Event: adapter.Event{Name: EntryMessage, Data: data}, Seq: 1, Epoch: "e"}
+		if !IsMessage(d) {
+			return
+		}
+		text := Text(d)
+		m, err := Decode(d)
+		if err != nil || !json.Valid(data) {
+			return
+		}
+		var again string
+		if err := json.Unmarshal(text, &again); err != nil {
+			t.Fatalf("text %q of %q: %v", text, m.Message, err)
+		}
+	})
 }
