@@ -64,7 +64,7 @@ interop: setup ## clients from other registries too: Java, Python
 check-js: setup ## type check and unit tests of the page's modules
 	. $(TOOLS); server/e2e/node_modules/.bin/tsc --noEmit -p web/jsconfig.json
 	. $(TOOLS); server/e2e/node_modules/.bin/tsc --noEmit -p server/e2e/tsconfig.json
-	. $(TOOLS); node --test web/test/*.test.js
+	. $(TOOLS); node --test --test-reporter=spec web/test/*.test.js
 
 setup: ## install or find what the tests need; says what is missing
 	@bash server/e2e/setup.sh $(TOOLS)

@@ -38,6 +38,7 @@ type program struct {
 	listener net.Listener
 
 	silent   newcomers
+	tally    tally
 	stopping atomic.Bool
 }
 
@@ -81,6 +82,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	engine := engineOptions(c, logger)
 	engine.NodeID = p.adapter.NodeID()
 	engine.CheckOrigin = origins.Allowed
+	engine.Hooks = p.tally.hooks(logger)
 	p.engine = engineio.NewServer(func(s *engineio.Session) engineio.Handler { return p.sockets.Accept(s) }, engine)
 
 	policy := c.Web.ContentSecurityPolicy
@@ -168,7 +170,7 @@ func (p *program) run(ctx context.Context) error {
 		err := p.stop()
 		_ = <-served // always http.ErrServerClosed after a stop
 		if err == nil {
-			p.logger.Info("stopped")
+			p.logger.Info("stopped", "served", &p.tally)
 		}
 		return err
 	case err := <-served:
