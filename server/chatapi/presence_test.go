@@ -1,7 +1,6 @@
 package chatapi
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -62,7 +61,7 @@ func TestBigRoomCost(t *testing.T) {
 		call[AddedUser](c, "add user", fmt.Sprint("p", i))
 		all = append(all, c)
 	}
-	f.barrierBulk(all)
+	f.barrier(f.dial(hello{}))
 	total := 0
 	for _, c := range all {
 		c.mu.Lock()
@@ -74,17 +73,6 @@ func TestBigRoomCost(t *testing.T) {
 	if limit := people * 60; total > limit {
 		t.Errorf("%d events for %d people", total, people)
 	}
-}
-
-// barrierBulk is barrier for clients that forget events.
-func (f *fixture) barrierBulk(all []*client) {
-	f.t.Helper()
-	marker := f.dial(hello{})
-	if err := f.sio.Of("/").All().Ephemeral().Emit(context.Background(), "mark"); err != nil {
-		f.t.Fatal(err)
-	}
-	marker.next("mark")
-	_ = all
 }
 
 // The worker sleeps when it has nothing to do, and comes back.
