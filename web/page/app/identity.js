@@ -3,6 +3,9 @@
 
 import { randomID } from "./random.js";
 
+/** The server refuses what is no secret; better a new one than to be refused for ever. */
+const SECRET = /^[0-9a-f]{32}$/;
+
 export class Identity {
   /**
    * @param {import("./keep.js").Keep} local shared by all tabs
@@ -10,7 +13,8 @@ export class Identity {
    */
   constructor(local, tab) {
     this.local = local;
-    this.session = string(local.read("session")) ?? randomID();
+    const known = String(local.read("session"));
+    this.session = SECRET.test(known) ? known : randomID();
     local.write("session", this.session);
     this.tab = string(tab.read("tab")) ?? randomID();
     tab.write("tab", this.tab);
