@@ -138,7 +138,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.Transports = slices.Clone(o.Transports)
 	if o.Headers == nil {
-		o.Headers = []string{"host", "origin", "referer", "user-agent", "accept-language"}
+		o.Headers = []string{"host", "origin", "referer", "user-agent", "accept-language", "sec-websocket-extensions"}
 	}
 	o.Headers = slices.Clone(o.Headers)
 	for i, h := range o.Headers {
