@@ -98,9 +98,11 @@ var raceTests = []test{
 		var firsts atomic.Int64
 		answers := make([][retries]adapter.Appended, messages)
 		var wg sync.WaitGroup
-		for k := range retries {
-			wg.Go(func() {
-				for i := range messages {
+		for i := range messages {
+			start := make(chan struct{}) // all tries of a message at once
+			for k := range retries {
+				wg.Go(func() {
+					<-start
 					got, err := r.node(k).Append(r.ctx(), r.entry("a", fmt.Sprint(i)))
 					if err != nil {
 						r.Error(err)
@@ -110,8 +112,9 @@ var raceTests = []test{
 					if !got.Duplicate {
 						firsts.Add(1)
 					}
-				}
-			})
+				})
+			}
+			close(start)
 		}
 		wg.Wait()
 		r.settle()

@@ -20,15 +20,15 @@ import (
 var recoveryTests = []test{
 	{name: "random clients", settings: Settings{LogMax: 1000}, run: func(r *rig) {
 		run := 0
-		// rapid's own default of 100 runs of 30 steps is for pure code; each
-		// run here is longer and goes through real stores. -rapid.checks on
-		// the command line is respected.
-		if f := flag.Lookup("rapid.checks"); f != nil && f.Value.String() == f.DefValue {
-			was := f.Value.String()
-			if err := f.Value.Set(strconv.Itoa(40)); err != nil {
-				r.Fatal(err)
+		// rapid's own defaults, 100 runs of 30 steps, are for small cases; here
+		// it takes a longer life for clients to get into trouble. What the
+		// command line says counts.
+		for name, value := range map[string]string{"rapid.checks": "30", "rapid.steps": "120"} {
+			if f := flag.Lookup(name); f != nil && f.Value.String() == f.DefValue {
+				was := f.DefValue
+				r.must(f.Value.Set(value))
+				defer func() { _ = f.Value.Set(was) }()
 			}
-			defer func() { _ = f.Value.Set(was) }()
 		}
 		rapid.Check(r.T, func(t *rapid.T) {
 			run++

@@ -136,6 +136,8 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.Window < 0 || o.Grace < 0 || o.FlushInterval < 0 || o.DedupeWindow < 0:
 		return o, errors.New("local: a duration is negative")
+	case o.DedupeWindow < time.Millisecond:
+		return o, fmt.Errorf("local: DedupeWindow %v is below a millisecond", o.DedupeWindow)
 	case o.LogAge < o.Window:
 		return o, fmt.Errorf("local: LogAge %v is below Window %v", o.LogAge, o.Window)
 	case o.LogMax < 0 || o.MaxLogRooms < 0 || o.MaxBytes < 0 || o.MaxEntry < 0 || o.MaxRead < 0 || o.MaxKeys < 0 ||

@@ -210,6 +210,9 @@ func (x *Index) Select(t *adapter.Target) []adapter.Socket {
 			return x.one(t.Rooms[0])
 		}
 	}
+	if list, ok := x.allButOne(t); ok {
+		return list
+	}
 	clear(x.scratch) // keeps no removed socket alive
 	x.scratch = x.scratch[:0]
 	x.round++
@@ -236,6 +239,38 @@ func (x *Index) Select(t *adapter.Target) []adapter.Socket {
 		}
 	}
 	return x.scratch
+}
+
+// allButOne selects the commonest target with an exception, a room (or the
+// namespace) without the socket that sent: two copies instead of a walk. ok is
+// false when the target is not of that form.
+func (x *Index) allButOne(t *adapter.Target) (list []adapter.Socket, ok bool) {
+	if len(t.Except) != 1 || len(t.Rooms) > 1 || x.rooms[t.Except[0]] != nil {
+		return nil, false
+	}
+	r := &x.all
+	if len(t.Rooms) == 1 {
+		if x.members[t.Rooms[0]] != nil {
+			return nil, false
+		}
+		if r = x.rooms[t.Rooms[0]]; r == nil {
+			return nil, true
+		}
+	}
+	m := x.members[t.Except[0]]
+	if m == nil {
+		return r.sockets, true
+	}
+	i := 0 // its seat in the namespace
+	if r != &x.all {
+		if i = m.seatIn(r.name); i < 0 {
+			return r.sockets, true
+		}
+	}
+	at := m.seats[i].at
+	clear(x.scratch)
+	x.scratch = append(append(x.scratch[:0], r.sockets[:at]...), r.sockets[at+1:]...)
+	return x.scratch, true
 }
 
 // one selects a single room, which may be a socket's own id.
