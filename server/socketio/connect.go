@@ -56,8 +56,9 @@ func (s *Socket) connect(req *connectRequest) (instead *Socket) {
 		c.conn.Close(string(ReasonForcedServerClose))
 		s.end(ReasonForcedServerClose, true)
 	default:
-		c.refuse(req.name, err)
+		// Ended before the client knows: it may ask again at once.
 		s.end("", true)
+		c.refuse(req.name, err)
 	}
 	if req.name == "/" {
 		c.rootDecided()

@@ -17,7 +17,16 @@ const drainTimeout = 5 * time.Second
 // before are handled first, unless drop is set; then run tears the socket down.
 // elsewhere says that another socket has taken this one's place.
 func (s *Socket) end(reason DisconnectReason, drop bool) (elsewhere bool) {
+	return s.endTelling(reason, drop, false)
+}
+
+// endTelling is end that sends the client a DISCONNECT, as the last thing, if
+// it was connected.
+func (s *Socket) endTelling(reason DisconnectReason, drop, tell bool) (elsewhere bool) {
 	s.mu.Lock()
+	if tell && s.liveLocked() == nil {
+		_ = s.client.sendPacket(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.name})
+	}
 	if s.replaced {
 		s.mu.Unlock()
 		return true
@@ -57,15 +66,8 @@ func (s *Socket) end(reason DisconnectReason, drop bool) (elsewhere bool) {
 	return false
 }
 
-// leave ends the socket from the server's side and tells the client.
-func (s *Socket) leave() {
-	s.mu.Lock()
-	if s.liveLocked() == nil {
-		_ = s.client.sendPacket(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.name})
-	}
-	s.mu.Unlock()
-	s.end(ReasonServerLeft, true)
-}
+// leave ends the socket from the server's side.
+func (s *Socket) leave() { s.endTelling(ReasonServerLeft, true, true) }
 
 // finish tears the socket down, as the last thing that run does.
 func (s *Socket) finish() {

@@ -180,13 +180,16 @@ func Data[T any](s *Socket) (T, error) {
 
 // Disconnect ends the socket: the client is told, and events that wait to be
 // handled are dropped. With transport true the whole connection is closed, and
-// with it the client's sockets in other namespaces.
+// with it the client's sockets in other namespaces. A socket that has ended
+// already is left alone, and so is its connection.
 func (s *Socket) Disconnect(transport bool) {
-	if transport {
+	switch {
+	case s.over():
+	case transport:
 		s.client.disconnect()
-		return
+	default:
+		s.leave()
 	}
-	s.leave()
 }
 
 // Rooms the socket is in, without its own id.
