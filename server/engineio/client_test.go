@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -31,9 +32,10 @@ const patience = 15 * time.Second
 // harness is a server with an echoing handler, and what the handlers saw.
 type harness struct {
 	*engineio.Server
-	t    *testing.T
+	t    testing.TB
 	addr string
 	http *http.Client
+	tls  *tls.Config // not nil: dial with TLS
 
 	mu       sync.Mutex
 	sessions map[string]*engineio.Session
@@ -78,12 +80,25 @@ func (e *echo) reason(t *testing.T) string {
 	}
 }
 
-func start(t *testing.T, o engineio.Options) *harness {
+func start(t testing.TB, o engineio.Options) *harness {
 	return startWith(t, o, func(e *echo) engineio.Handler { return e })
 }
 
 // startWith lets setup see, and replace, the handler of each session.
-func startWith(t *testing.T, o engineio.Options, setup func(*echo) engineio.Handler) *harness {
+func startWith(t testing.TB, o engineio.Options, setup func(*echo) engineio.Handler) *harness {
+	t.Helper()
+	return startOn(t, httptest.NewUnstartedServer(nil), o, setup)
+}
+
+// startTLS is start with TLS that ends in the server: no direct writes.
+func startTLS(t testing.TB, o engineio.Options) *harness {
+	t.Helper()
+	ts := httptest.NewUnstartedServer(nil)
+	ts.TLS = &tls.Config{NextProtos: []string{"http/1.1"}}
+	return startOn(t, ts, o, func(e *echo) engineio.Handler { return e })
+}
+
+func startOn(t testing.TB, ts *httptest.Server, o engineio.Options, setup func(*echo) engineio.Handler) *harness {
 	t.Helper()
 	h := &harness{t: t, opened: make(chan *echo, 10_000), sessions: map[string]*engineio.Session{}}
 	h.Server = engineio.NewServer(func(s *engineio.Session) engineio.Handler {
@@ -95,7 +110,13 @@ func startWith(t *testing.T, o engineio.Options, setup func(*echo) engineio.Hand
 		h.opened <- e
 		return handler
 	}, o)
-	ts := httptest.NewServer(h.Server)
+	ts.Config.Handler = h.Server
+	if ts.TLS != nil {
+		ts.StartTLS()
+		h.tls = &tls.Config{InsecureSkipVerify: true} // the test server's own certificate
+	} else {
+		ts.Start()
+	}
 	h.addr = ts.Listener.Addr().String()
 	h.http = &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: 2 * patience}
 	t.Cleanup(func() {
@@ -147,7 +168,7 @@ func (h *harness) eventually(what string, ok func() bool) {
 
 // wsClient is a WebSocket client that does as it is told, right or wrong.
 type wsClient struct {
-	t  *testing.T
+	t  testing.TB
 	nc net.Conn
 	br *bufio.Reader
 }
@@ -177,6 +198,9 @@ func (h *harness) tryDial(query string, header ...string) (*wsClient, *http.Resp
 	nc, err := net.Dial("tcp", h.addr)
 	if err != nil {
 		h.t.Fatal(err)
+	}
+	if h.tls != nil {
+		nc = tls.Client(nc, h.tls)
 	}
 	h.t.Cleanup(func() { nc.Close() })
 	nc.SetDeadline(time.Now().Add(2 * patience))
@@ -329,7 +353,7 @@ type opening struct {
 	MaxPayload   int      `json:"maxPayload"`
 }
 
-func parseOpen(t *testing.T, packet string) opening {
+func parseOpen(t testing.TB, packet string) opening {
 	t.Helper()
 	var o opening
 	body, ok := strings.CutPrefix(packet, "0")

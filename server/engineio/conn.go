@@ -17,9 +17,8 @@ import (
 // at any time, by anyone.
 type conn interface {
 	// start hands what arrives to r, beginning with buffered, until the
-	// connection ends or r returns an error. spawn runs a goroutine that the owner
-	// waits for.
-	start(r receiver, buffered []byte, spawn func(func()))
+	// connection ends or r returns an error. Its goroutine counts in wg.
+	start(r receiver, buffered []byte, wg *sync.WaitGroup)
 	// write writes what the kernel takes at once and never blocks. n < len(b)
 	// with a nil error means that no more can be written without waiting.
 	write(b []byte) (n int, err error)
@@ -42,84 +41,132 @@ type receiver interface {
 	ended(err error)
 }
 
-// readSize is what one read takes. Buffers are held only while there are bytes
-// to handle.
+// readSize is what one read takes.
 const readSize = 8 << 10
-
-var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
 // newConn wraps a connection taken from net/http.
 func newConn(nc net.Conn) conn {
 	if sc, ok := nc.(syscall.Conn); ok && canDirect {
 		if raw, err := sc.SyscallConn(); err == nil {
-			c := &directConn{nc: nc, raw: raw}
-			c.readable = c.readNow
-			return c
+			return &directConn{nc: nc, raw: raw}
 		}
 	}
 	return &plainConn{nc: nc}
 }
 
 // directConn reads and writes a descriptor without blocking.
+//
+// One goroutine at a time belongs to it. It waits with a stack of 2 KB, the
+// smallest there is; handling what has arrived grows the stack, and the runtime
+// does not shrink one of 4 KB again. So a goroutine that will probably wait long
+// starts a new one to do that, and ends: 5 µs for 2 KB of memory or more.
 type directConn struct {
 	nc  net.Conn
 	raw syscall.RawConn
+	wg  *sync.WaitGroup
 
-	// owned by the reading goroutine
-	readable func(fd uintptr) bool // readNow, made once
-	buf      *[readSize]byte
-	n        int
-	err      error
+	// owned by the goroutine
+	r     receiver
+	first []byte // what net/http had read
+	last  uint32 // when something was handled last, in Unix seconds
+	early uint8  // how many times that was, counted to shedEarly
 }
 
-func (c *directConn) start(r receiver, buffered []byte, spawn func(func())) {
-	spawn(func() { r.ended(c.read(r, buffered)) })
+const (
+	// shedAfter is the silence, in seconds, after which more silence is expected: a
+	// connection that only answers pings sheds its stack at each of them.
+	shedAfter = 2
+	// shedEarly is how many of a connection's first messages belong to its
+	// beginning, after which many are silent.
+	shedEarly = 2
+)
+
+func (c *directConn) start(r receiver, buffered []byte, wg *sync.WaitGroup) {
+	c.r, c.first, c.wg = r, buffered, wg
+	wg.Add(1)
+	go c.wait()
 }
 
-func (c *directConn) read(r receiver, buffered []byte) error {
-	if len(buffered) > 0 {
-		if err := r.received(buffered); err != nil {
-			return err
-		}
-		buffered = nil
-	}
+// wait is the whole goroutine. Its frames, and those of what it calls before it
+// parks, are few and small on purpose.
+func (c *directConn) wait() {
 	for {
-		// Returns when readNow has read something, and waits between its calls.
-		if err := c.raw.Read(c.readable); err != nil {
-			return err
+		if len(c.first) == 0 {
+			if err := c.raw.Read(isReadable); err != nil {
+				c.end(err)
+				return
+			}
 		}
-		if c.err != nil {
-			return c.err
+		if err := c.handle(); err != nil {
+			c.end(err)
+			return
 		}
-		err := r.received(c.buf[:c.n])
-		readBuffers.Put(c.buf)
-		c.buf = nil
-		if err != nil {
-			return err
+		if c.shed() {
+			go c.wait()
+			return
 		}
 	}
 }
 
-// readNow takes a buffer only if there is something to put into it, so that a
-// silent connection holds none. It returns false to wait.
-func (c *directConn) readNow(fd uintptr) bool {
-	buf := readBuffers.Get().(*[readSize]byte)
-	n, errno := readDirect(fd, buf[:])
-	switch {
-	case errno == syscall.EAGAIN:
-		readBuffers.Put(buf)
-		return false
-	case errno != 0:
-		readBuffers.Put(buf)
-		c.err = errno
-	case n == 0:
-		readBuffers.Put(buf)
-		c.err = io.EOF
-	default:
-		c.buf, c.n = buf, n
+// shed decides whether the wait that follows is worth a new goroutine.
+func (c *directConn) shed() bool {
+	now := uint32(time.Now().Unix())
+	gap := now - c.last
+	c.last = now
+	if c.early < shedEarly {
+		c.early++
+		return true
 	}
-	return true
+	return gap > shedAfter
 }
+
+func (c *directConn) end(err error) {
+	c.r.ended(err)
+	c.wg.Done()
+}
+
+// handle reads once and hands over what there is. It takes a buffer only for that
+// time, so that a silent connection holds none.
+func (c *directConn) handle() error {
+	if b := c.first; len(b) > 0 {
+		c.first = nil
+		return c.r.received(b)
+	}
+	buf := readBuffers.Get().(*readBuffer)
+	defer buf.free()
+	if err := c.raw.Control(buf.read); err != nil {
+		return err
+	}
+	switch {
+	case buf.errno == syscall.EAGAIN:
+		return nil
+	case buf.errno != 0:
+		return buf.errno
+	case buf.n == 0:
+		return io.EOF
+	}
+	return c.r.received(buf.b[:buf.n])
+}
+
+// readBuffer is a buffer and the result of reading into it. read is fill, made
+// once: a function literal would be allocated for every read.
+type readBuffer struct {
+	b     [readSize]byte
+	n     int
+	errno syscall.Errno
+	read  func(fd uintptr)
+}
+
+func (b *readBuffer) fill(fd uintptr) { b.n, b.errno = readDirect(fd, b.b[:]) }
+
+func (b *readBuffer) free() { readBuffers.Put(b) }
+
+// readBuffers are held only while there are bytes to handle.
+var readBuffers = sync.Pool{New: func() any {
+	b := new(readBuffer)
+	b.read = b.fill
+	return b
+}}
 
 func (c *directConn) write(b []byte) (int, error) { return writeDirect(c.raw, b) }
 
@@ -138,8 +185,8 @@ type plainConn struct {
 	nc net.Conn
 }
 
-func (c *plainConn) start(r receiver, buffered []byte, spawn func(func())) {
-	spawn(func() { r.ended(c.read(r, buffered)) })
+func (c *plainConn) start(r receiver, buffered []byte, wg *sync.WaitGroup) {
+	wg.Go(func() { r.ended(c.read(r, buffered)) })
 }
 
 func (c *plainConn) read(r receiver, buffered []byte) error {

@@ -74,3 +74,13 @@ func readDirect(fd uintptr, b []byte) (int, syscall.Errno) {
 		}
 	}
 }
+
+// isReadable reports whether a read would return something: bytes, the end, or an
+// error. The runtime forgets that a descriptor was ready when it begins to wait,
+// so one must look before.
+func isReadable(fd uintptr) bool {
+	var b byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd,
+		uintptr(unsafe.Pointer(&b)), 1, syscall.MSG_DONTWAIT|syscall.MSG_PEEK, 0, 0)
+	return errno != syscall.EAGAIN && errno != syscall.EINTR
+}

@@ -49,7 +49,7 @@ func (h *harness) doContext(ctx context.Context, method, query, body string, hea
 // pollClient is a polling session of a client.
 type pollClient struct {
 	h     *harness
-	t     *testing.T
+	t     testing.TB
 	query string
 	sid   string
 }

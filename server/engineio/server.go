@@ -218,7 +218,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, transport, ei
 		srv:      s,
 		flusher:  s.flushers[int(s.turn.Add(1))%len(s.flushers)],
 		id:       s.o.NodeID + randomID(idLen-nodeIDLen),
-		opened:   time.Now(),
+		opened:   time.Now().UnixNano(),
 		facts:    f,
 		revision: revision,
 		b64:      wantsBase64(r),
@@ -258,7 +258,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 	}
 	// Under the lock: while the session is not closed, the server cannot have
 	// ended.
-	ws.conn.start(ws, buffered, s.wg.Go)
+	ws.conn.start(ws, buffered, &s.wg)
 	session.mu.Unlock()
 	if flush {
 		scratch := scratches.Get().(*[]byte)

@@ -62,40 +62,37 @@ type Session struct {
 	srv      *Server
 	flusher  *flusher
 	id       string
-	opened   time.Time
 	facts    facts
+	opened   int64 // Unix time in nanoseconds
 	revision byte
 	b64      bool // handshake with b64: binary as base64 (revision 3)
 
 	beat entry    // heartbeat; once closing, the deadline of that
 	next *Session // guarded by flusher.mu
 
+	// mu guards all that follows. The small fields stand together, since every
+	// byte counts here.
 	mu      sync.Mutex
 	handler Handler // nil until accepted; then it stays
-	state   state
-	held    bool // accept runs: nothing may go out before the open packet
 	queue   queue
+	due     int64 // heartbeat, see heartbeat.go; in nanoseconds of wheel.clock
 
-	// Heartbeat, see heartbeat.go; in nanoseconds of wheel.clock.
-	due     int64
-	waiting bool
+	poll      *poll      // polling: the pending GET
+	ws        *webSocket // nil while polling
+	candidate *probe     // an upgrade under way
 
-	// Polling.
-	poll    *poll // the pending GET
-	posting bool  // a POST is being read or handled; its goroutine owns twice
-	twice   UTF8Twice
+	handled chan struct{} // closed when handling ends; made by who waits for that
 
-	// WebSocket.
-	ws         *webSocket // nil while polling
-	writing    bool       // someone is in write, or waits for it to become possible
-	dirty      bool       // on the flusher's list
-	peerClosed bool       // the peer's close frame has arrived
-	candidate  *probe     // an upgrade under way
-	probed     bool       // it has been probed: polls are not held
-
-	// A call of the Handler.
-	handling bool
-	handled  chan struct{} // closed when it returns; made by who waits for that
+	state      state
+	held       bool      // accept runs: nothing may go out before the open packet
+	handling   bool      // a call of the Handler, or accept, is under way
+	waiting    bool      // heartbeat
+	posting    bool      // a POST is being read or handled; its goroutine owns twice
+	twice      UTF8Twice // how the client encodes polling text (revision 3)
+	writing    bool      // someone is in write, or waits for it to become possible
+	dirty      bool      // on the flusher's list
+	probed     bool      // candidate has been probed: polls are not held
+	peerClosed bool      // the peer's WebSocket close frame has arrived
 }
 
 // ID returns the session id: 20 characters, the first 6 the node's.
@@ -105,7 +102,7 @@ func (s *Session) ID() string { return s.id }
 func (s *Session) Revision() int { return int(s.revision) }
 
 // Opened returns when the session began.
-func (s *Session) Opened() time.Time { return s.opened }
+func (s *Session) Opened() time.Time { return time.Unix(0, s.opened) }
 
 // Transport returns the name of the present transport.
 func (s *Session) Transport() string {
@@ -185,6 +182,9 @@ func (s *Session) enqueue(frame any, now bool) error {
 	p, ok := frame.(*Prepared)
 	if !ok || p.revision != 0 && p.revision != s.revision {
 		return ErrFrame
+	}
+	if len(p.wire) == 0 {
+		return nil // prepared of nothing
 	}
 	s.mu.Lock()
 	if s.state != stateOpen {
@@ -348,7 +348,7 @@ func (s *Session) notifyLocked(reason, transport string) {
 	accepting, handled := s.handler == nil, s.handled
 	s.srv.wg.Go(func() {
 		if h := s.srv.o.Hooks.Closed; h != nil {
-			h(transport, int(s.revision), reason, time.Since(s.opened))
+			h(transport, int(s.revision), reason, time.Since(s.Opened()))
 		}
 		switch {
 		case handled == nil:

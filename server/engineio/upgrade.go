@@ -41,7 +41,7 @@ func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, session *S
 	session.candidate = p
 	s.wheel.set(&p.timer, s.o.UpgradeTimeout)
 	// Under the lock: while the session is open, the server cannot have ended.
-	ws.conn.start(ws, buffered, s.wg.Go)
+	ws.conn.start(ws, buffered, &s.wg)
 	session.mu.Unlock()
 }
 
