@@ -127,7 +127,8 @@ type Membership interface {
 	// The socket is held from the cut on. offset is nil when the client had
 	// none; then the replay starts where each room was joined.
 	// ErrUnrecoverable when completeness cannot be proven; the socket is then
-	// not added.
+	// not added. After an error it may have been held, or have been a member
+	// for a moment: it must not be used again.
 	Resume(ctx context.Context, namespace string, s Socket, o Owner, offset *Position) (*Replay, error)
 }
 

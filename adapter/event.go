@@ -40,7 +40,8 @@ const (
 )
 
 // Target says which sockets of a namespace an operation is for.
-// A socket that several Rooms name is reached once.
+// A socket that several Rooms name is reached once. The slices are handed over
+// with the call: like an Event's bytes they must not be changed afterwards.
 type Target struct {
 	Namespace string
 	// Rooms to reach; empty means every socket of the namespace. A socket's

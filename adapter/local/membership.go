@@ -70,7 +70,7 @@ func (a *Adapter) Join(ctx context.Context, namespace string, s adapter.Socket, 
 		if read != nil {
 			v = a.stream.viewLocked(roomKey{namespace, rooms[0]})
 		}
-		c.After = func([]string) { a.sessions.join(session, c.Rooms, pos) }
+		c.After = func(joined []string) { a.sessions.join(session, joined, pos) }
 		return nil
 	})
 	if err != nil {

@@ -81,11 +81,11 @@ func (a *Adapter) Ask(ctx context.Context, node, kind string, body []byte) ([]by
 		return nil, adapter.ErrClosed
 	}
 	p.mu.Lock()
-	handle := p.handlers[kind]
-	if handle == nil || p.closed {
+	handle, closed := p.handlers[kind], p.closed
+	if handle == nil || closed {
 		p.mu.Unlock()
 		<-p.slots
-		if p.closed {
+		if closed {
 			return nil, adapter.ErrClosed
 		}
 		return nil, fmt.Errorf("ask %q: nobody serves %q: %w", node, kind, adapter.ErrUnavailable)

@@ -154,6 +154,9 @@ func (r *rings) missed(namespace, sid string, start uint64, rooms []joined, offs
 	}
 	any := func(*keptEvent) bool { return true }
 	for _, j := range rooms {
+		if j.room == "" {
+			continue // its emits stand with those to several rooms, below
+		}
 		if err := read(roomKey{namespace, j.room}, max(offset, j.pos), any); err != nil {
 			return nil, err
 		}
