@@ -106,7 +106,10 @@ func TestSecondProcess(t *testing.T) {
 	}
 }
 
-const childDir = "ANTCHAT_LOCAL_TEST_DIR"
+const (
+	childDir     = "ANTCHAT_LOCAL_TEST_DIR"
+	childReopens = "ANTCHAT_LOCAL_TEST_REOPEN"
+)
 
 // TestKilledChild is the process that TestKill kills: it appends with many
 // goroutines and says what was acknowledged.
@@ -258,10 +261,15 @@ func TestKill(t *testing.T) {
 // TestAbandoned: a session that may have missed a recoverable emit is not
 // recovered after a kill, one of a room without any is.
 func TestAbandoned(t *testing.T) {
+	t.Run("first life", func(t *testing.T) { testAbandoned(t) })
+	t.Run("second life", func(t *testing.T) { testAbandoned(t, childReopens+"=1") })
+}
+
+func testAbandoned(t *testing.T, env ...string) {
 	dir := t.TempDir()
 	ctx := t.Context()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestAbandonedChild$", "-test.v")
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(append(os.Environ(), childDir+"="+dir), env...)
 	out, _ := cmd.StdoutPipe()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -330,6 +338,58 @@ func TestAbandonedChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	emit()
+	if os.Getenv(childReopens) != "" {
+		// What a clean close has written is read back, and then in memory only.
+		if err := a.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		open(t, local.Options{Dir: dir})
+	}
 	fmt.Printf("READY %d %d %d\n", first.Pos, first.Pos, first.Pos)
 	time.Sleep(time.Minute) // until killed
+}
+
+// TestCleanRestart: after an orderly restart the recoverable emits are there,
+// so that the same three sessions are all recovered.
+func TestCleanRestart(t *testing.T) {
+	dir := t.TempDir()
+	ctx := t.Context()
+	a := open(t, local.Options{Dir: dir})
+	a.Open("/", nobody{got: make(chan *adapter.Delivery, 100)})
+	rooms := map[string][]string{"chat": {"c"}, "relay": {"r"}, "both": {"c", "r"}}
+	for who, rooms := range rooms {
+		o, err := a.Create(ctx, adapter.Session{PID: who, SID: "s" + who, Namespace: "/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Add(ctx, "/", sock("s"+who), &o); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Join(ctx, "/", sock("s"+who), rooms, false, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, target := range [][]string{{"r"}, {"c", "r"}, {"schat"}, nil} {
+		err := a.Emit(ctx, adapter.Emit{Target: adapter.Target{Namespace: "/", Rooms: target, Except: []string{"nobody"}}, Class: adapter.Recoverable, Event: adapter.Event{Name: "x", Data: []byte(`["x"]`), Attachments: [][]byte{{7}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // twice: what was read back is written again
+		if err := a.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		a = open(t, local.Options{Dir: dir})
+		a.Open("/", nobody{got: make(chan *adapter.Delivery, 100)})
+	}
+	for who, want := range map[string]int{"chat": 3, "relay": 3, "both": 3} {
+		s, o, err := a.Claim(ctx, "/", who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := a.Resume(ctx, "/", sock(s.SID), o, nil)
+		if err != nil || len(r.Missed) != want || len(r.Rooms) != len(rooms[who]) || string(r.Missed[0].Event.Attachments[0]) != "\x07" {
+			t.Errorf("%s: %+v, %v", who, r, err)
+		}
+	}
 }
