@@ -16,6 +16,7 @@ import (
 // by byte. want lists what comes back, as op and payload; code is what the server
 // then closes with, 0 for no close.
 func TestFrames(t *testing.T) {
+	t.Parallel()
 	text := func(s string) []byte { return frame(0x80|opText, []byte(s)) }
 	join := func(fs ...[]byte) []byte { return bytes.Join(fs, nil) }
 	closeWith := func(code int, reason string) []byte {

@@ -14,6 +14,7 @@ var quick = engineio.Options{PingInterval: 300 * time.Millisecond, PingTimeout: 
 var gentle = engineio.Options{PingInterval: 200 * time.Millisecond, PingTimeout: 5 * time.Second}
 
 func TestHeartbeatWebSocket(t *testing.T) {
+	t.Parallel()
 	h := start(t, gentle)
 	c := h.dial("&EIO=4")
 	c.open()
@@ -30,6 +31,7 @@ func TestHeartbeatWebSocket(t *testing.T) {
 }
 
 func TestHeartbeatPolling(t *testing.T) {
+	t.Parallel()
 	h := start(t, gentle)
 	c := h.poller("4", "")
 	for range 3 {
@@ -44,6 +46,7 @@ func TestHeartbeatPolling(t *testing.T) {
 }
 
 func TestHeartbeatRevision3(t *testing.T) {
+	t.Parallel()
 	o := quick
 	o.PingTimeout = time.Second
 	h := start(t, o)
@@ -120,6 +123,7 @@ func upgrade(h *harness, eio string) *wsClient {
 // A request that comes when the time is up finds the session gone, even if
 // nothing else has noticed yet.
 func TestPollAfterPingTimeout(t *testing.T) {
+	t.Parallel()
 	h := start(t, quick)
 	c := h.poller("4", "")
 	c3 := h.poller("3", "")

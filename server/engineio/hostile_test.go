@@ -103,6 +103,7 @@ func TestClientThatNeverReads(t *testing.T) {
 }
 
 func TestWriteDeadline(t *testing.T) {
+	t.Parallel()
 	var overflowed atomic.Bool
 	h := start(t, engineio.Options{QueueBytes: 64 << 20, WriteTimeout: 300 * time.Millisecond, Hooks: engineio.Hooks{
 		SlowClient: func(_, _ int, overflow bool) { overflowed.Store(overflow) }}})
@@ -123,6 +124,7 @@ func TestWriteDeadline(t *testing.T) {
 // A message larger than the whole queue goes to an empty one, and to a client that
 // is slow but reads.
 func TestBlockedWritesArriveWhole(t *testing.T) {
+	t.Parallel()
 	h := start(t, engineio.Options{QueueBytes: 1000})
 	c := h.dial("&EIO=4")
 	c.open()
@@ -163,6 +165,7 @@ func TestQueueBoundsWhilePolling(t *testing.T) {
 
 // Bodies that trickle or stop end their own session only.
 func TestSlowBody(t *testing.T) {
+	t.Parallel()
 	h := start(t, engineio.Options{BodyTimeout: 300 * time.Millisecond})
 	stop := h.chatting()
 	defer stop()
@@ -196,6 +199,7 @@ func TestSlowBody(t *testing.T) {
 
 // A frame whose rest never comes is no sign of life.
 func TestFrameThatNeverEnds(t *testing.T) {
+	t.Parallel()
 	h := start(t, quick)
 	c := h.dial("&EIO=4")
 	c.open()
@@ -206,6 +210,7 @@ func TestFrameThatNeverEnds(t *testing.T) {
 }
 
 func TestFloodOfHandshakes(t *testing.T) {
+	t.Parallel()
 	h := start(t, engineio.Options{MaxSessions: 200})
 	stop := h.chatting()
 	defer stop()
@@ -233,6 +238,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 
 // Abandoned polling handshakes do not stay.
 func TestAbandonedHandshakes(t *testing.T) {
+	t.Parallel()
 	h := start(t, quick)
 	for range 20 {
 		h.poller("4", "")

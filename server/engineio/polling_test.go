@@ -89,6 +89,7 @@ func TestPollIsHeldUntilThereIsSomething(t *testing.T) {
 }
 
 func TestPollHold(t *testing.T) {
+	t.Parallel()
 	h := start(t, engineio.Options{PollHold: 100 * time.Millisecond})
 	h.poller("4", "").expect("6")
 	h.poller("3", "").expect("1:6")
@@ -294,6 +295,7 @@ func TestMalformedPayloads(t *testing.T) {
 }
 
 func TestPostTooBig(t *testing.T) {
+	t.Parallel()
 	h := start(t, engineio.Options{MaxHTTPBufferSize: 10_000})
 	c := h.poller("4", "")
 	c.expectPost("4" + strings.Repeat("x", 9_999))

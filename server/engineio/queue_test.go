@@ -10,7 +10,7 @@ import (
 // compares with plain bytes.
 func TestQueue(t *testing.T) {
 	scratch := make([]byte, 0, maxWrite)
-	for round := range 30 {
+	for round := range 10 {
 		var q queue
 		var want, got []byte
 		var pushed, messages int

@@ -113,6 +113,7 @@ func TestFailedUpgrades(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			failed := make(chan string, 10)
 			h := start(t, engineio.Options{UpgradeTimeout: 200 * time.Millisecond,
 				Hooks: engineio.Hooks{UpgradeFailed: func(why string) { failed <- why }}})

@@ -179,6 +179,7 @@ func TestHandlerFailure(t *testing.T) {
 
 // A handler that blocks holds up its own client only, and can be closed.
 func TestBlockedHandler(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	h := startWith(t, engineio.Options{}, func(e *echo) engineio.Handler {
 		e.onText = func(b []byte) error {
