@@ -63,7 +63,7 @@ func (c *Client) open() {
 	c.mu.Unlock()
 	if c.revision3 {
 		c.mu.Lock()
-		c.rootPending = true
+		c.rootPending = c.server.known("/")
 		c.mu.Unlock()
 		c.connect("/", nil)
 	}

@@ -411,6 +411,15 @@ func TestDynamicNamespaces(t *testing.T) {
 	r.want(`2/tenant-1,["again"]`)
 }
 
+func TestV4WithoutRoot(t *testing.T) {
+	s := newTestServer(t, Options{})
+	s.Of("/chat")
+	p := s.v4()
+	p.want(`4{"message":"Invalid namespace"}`)
+	p.say("0/chat")
+	p.want("0/chat,")
+}
+
 func TestV4OtherNamespaceWaitsForRoot(t *testing.T) {
 	s := newTestServer(t, Options{})
 	gate := make(chan struct{})

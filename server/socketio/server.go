@@ -126,8 +126,8 @@ func (s *Server) Accept(conn Conn) *Client {
 }
 
 // Close ends every connection, so that clients come back to another node and
-// recover, and waits for the handlers. When the context ends first, its error
-// is returned and the waiting is over; nothing new starts all the same.
+// recover, and waits for the handlers. When the context ends first its error is
+// returned; handlers that still run then have contexts that end within 5 s.
 func (s *Server) Close(ctx context.Context) error {
 	s.tasks.closing.Store(true)
 	s.mu.Lock()
@@ -139,11 +139,10 @@ func (s *Server) Close(ctx context.Context) error {
 	for _, c := range clients {
 		c.conn.Close(string(ReasonShutdown))
 	}
-	err := s.tasks.wait(ctx)
-	s.deadlines.close()
-	if err != nil {
+	if err := s.tasks.wait(ctx); err != nil {
 		return fmt.Errorf("close socketio server: %w", err)
 	}
+	s.deadlines.close()
 	return nil
 }
 
