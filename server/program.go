@@ -168,7 +168,9 @@ func (p *program) run(ctx context.Context) error {
 	case <-ctx.Done():
 		p.logger.Info("stopping")
 		err := p.stop()
-		_ = <-served // always http.ErrServerClosed after a stop
+		if serr := <-served; !errors.Is(serr, http.ErrServerClosed) {
+			err = errors.Join(err, fmt.Errorf("serve: %w", serr))
+		}
 		if err == nil {
 			p.logger.Info("stopped", "served", &p.tally)
 		}
