@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+const controlRoom = "control"
+
 // control is two people who go on chatting, whatever others do to the server.
 type control struct {
 	t    *testing.T
@@ -34,13 +36,12 @@ type message struct {
 // startControl begins the conversation; it is checked when the test ends.
 func startControl(t *testing.T, p *process) *control {
 	t.Helper()
-	const room = "control"
 	c := &control{t: t, stop: make(chan struct{}), times: map[string]time.Time{}}
 	speaker, listener := connectWS(t, p.addr), connectWS(t, p.addr)
 	for _, ws := range []*rawWS{speaker, listener} {
-		ws.mustCall(nil, "join room", map[string]any{"room": room})
+		ws.mustCall(nil, "join room", map[string]any{"room": controlRoom})
 	}
-	c.done.Go(func() { c.speak(speaker, room) })
+	c.done.Go(func() { c.speak(speaker) })
 	c.done.Go(func() { c.listen(listener) })
 	t.Cleanup(func() {
 		close(c.stop)
@@ -79,7 +80,7 @@ func (c *control) fail(err error) {
 	}
 }
 
-func (c *control) speak(ws *rawWS, room string) {
+func (c *control) speak(ws *rawWS) {
 	for i := 1; ; i++ {
 		id := fmt.Sprint(i)
 		c.mu.Lock()
@@ -89,7 +90,7 @@ func (c *control) speak(ws *rawWS, room string) {
 			Seq   int
 			Error json.RawMessage
 		}
-		if err := ws.call(&ack, "new message", map[string]any{"room": room, "message": "still here " + id, "id": id}); err != nil {
+		if err := ws.call(&ack, "new message", map[string]any{"room": controlRoom, "message": "still here " + id, "id": id}); err != nil {
 			c.fail(fmt.Errorf("message %d: %w", i, err))
 			return
 		}
@@ -100,7 +101,7 @@ func (c *control) speak(ws *rawWS, room string) {
 		select {
 		case <-c.stop:
 			// The last word, for the listener.
-			if err := ws.call(&ack, "new message", map[string]any{"room": room, "message": "bye", "id": "bye"}); err != nil {
+			if err := ws.call(&ack, "new message", map[string]any{"room": controlRoom, "message": "bye", "id": "bye"}); err != nil {
 				c.fail(fmt.Errorf("last message: %w", err))
 			}
 			return
@@ -121,7 +122,11 @@ func (c *control) listen(ws *rawWS) {
 			continue
 		}
 		var m message
-		if err := json.NewDecoder(strings.NewReader(data)).Decode(&m); err != nil || m.Seq != seq {
+		err = json.NewDecoder(strings.NewReader(data)).Decode(&m)
+		if err == nil && m.Room != controlRoom {
+			continue // the lobby: everybody is in it
+		}
+		if err != nil || m.Seq != seq {
 			c.fail(fmt.Errorf("heard %q, expected seq %d (%v)", p, seq, err))
 			return
 		}

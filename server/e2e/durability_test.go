@@ -40,7 +40,7 @@ func (s *sender) dial(t *testing.T) *rawWS {
 		}
 	}
 	var joined json.RawMessage
-	if err := ws.call(&joined, "join room", map[string]any{"room": durabilityRoom, "limit": 1}); err != nil || strings.HasPrefix(string(joined), `{"error"`) {
+	if err := ws.call(&joined, "join room", map[string]any{"room": durabilityRoom, "limit": 1}); err != nil || refused(joined) {
 		ws.conn.Close()
 		return nil
 	}

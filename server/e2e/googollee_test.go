@@ -106,14 +106,14 @@ func (p *goPeer) receive(ready chan<- error) error {
 
 func (p *goPeer) emit(args ...any) {
 	p.t.Helper()
-	if err := p.enc.Encode(parser.Header{Type: parser.Event}, args...); err != nil {
+	if err := p.enc.Encode(parser.Header{Type: parser.Event}, args); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
 func (p *goPeer) call(event string, payload any) map[string]any {
 	p.t.Helper()
-	if err := p.enc.Encode(parser.Header{Type: parser.Event, ID: 7, NeedAck: true}, event, payload); err != nil {
+	if err := p.enc.Encode(parser.Header{Type: parser.Event, ID: 7, NeedAck: true}, []any{event, payload}); err != nil {
 		p.t.Fatal(err)
 	}
 	select {

@@ -13,15 +13,16 @@ import (
 // TestClientsThatNeverRead: their room is flooded; they are closed as slow,
 // those who read get everything, and the server's memory stays bounded.
 func TestClientsThatNeverRead(t *testing.T) {
-	p := startServer(t, nil)
+	p := startServer(t, map[string]string{"PRESENCE_GRACE": "1ms"})
 	c := startControl(t, p)
 	const room, sleepers, messages = "flood", 5, 600
 	join := func(ws *rawWS) { ws.mustCall(nil, "join room", map[string]any{"room": room}) }
 
 	var asleep []*rawWS
-	for range sleepers {
+	for i := range sleepers {
 		ws := connectWS(t, p.addr)
-		_ = ws.conn.(*net.TCPConn).SetReadBuffer(4096)
+		_ = ws.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		ws.mustCall(nil, "add user", fmt.Sprintf("sleeper %d", i))
 		join(ws)
 		asleep = append(asleep, ws)
 	}
@@ -48,6 +49,11 @@ func TestClientsThatNeverRead(t *testing.T) {
 	if grown := p.rss() - before; grown > 150<<20 && !raceEnabled {
 		t.Errorf("the server grew by %d MB", grown>>20)
 	}
+	waitFor(t, "the sleepers to be closed", func() bool {
+		var here struct{ NumUsers int }
+		reader.mustCall(&here, "who", map[string]any{"room": room})
+		return here.NumUsers == 0 // nobody else has a name
+	})
 	for i, ws := range asleep {
 		ws.conn.SetReadDeadline(time.Now().Add(deadline))
 		got, err := io.Copy(io.Discard, ws.conn)

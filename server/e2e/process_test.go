@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -76,7 +77,7 @@ func newProcess(t *testing.T, bin string) *process {
 	}
 	t.Cleanup(func() {
 		p.kill()
-		if said := p.log.String(); strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic") || strings.Contains(said, "fatal error:") {
+		if said := p.log.String(); disaster.MatchString(said) {
 			t.Errorf("the server said:\n%s", said)
 		}
 		http.DefaultClient.CloseIdleConnections()
@@ -90,6 +91,9 @@ func cleanEnv() []string {
 		return strings.HasPrefix(kv, "ANTCHAT_") || strings.HasPrefix(kv, "PORT=") || strings.HasPrefix(kv, "REDIS_URL=")
 	})
 }
+
+// disaster is what no server may say, however it is treated.
+var disaster = regexp.MustCompile(`DATA RACE|panic:|panicked|"panics":[1-9]|panics=[1-9]|fatal error:`)
 
 func (p *process) start(ready string, args ...string) {
 	p.t.Helper()

@@ -115,7 +115,11 @@ var errTooLong = errors.New("the server sent a frame over 4 MiB")
 
 // read returns the next frame.
 func (ws *rawWS) read() (op byte, payload []byte, err error) {
-	_ = ws.conn.SetReadDeadline(time.Now().Add(deadline))
+	return ws.readUntil(time.Now().Add(deadline))
+}
+
+func (ws *rawWS) readUntil(end time.Time) (op byte, payload []byte, err error) {
+	_ = ws.conn.SetReadDeadline(end)
 	var head [2]byte
 	if _, err := io.ReadFull(ws.in, head[:]); err != nil {
 		return 0, nil, err
@@ -147,9 +151,11 @@ func (ws *rawWS) read() (op byte, payload []byte, err error) {
 }
 
 // packet returns the next Engine.IO packet, answering heartbeats.
-func (ws *rawWS) packet() (string, error) {
+func (ws *rawWS) packet() (string, error) { return ws.packetUntil(time.Now().Add(deadline)) }
+
+func (ws *rawWS) packetUntil(end time.Time) (string, error) {
 	for {
-		op, payload, err := ws.read()
+		op, payload, err := ws.readUntil(end)
 		switch {
 		case err != nil:
 			return "", err
@@ -198,8 +204,8 @@ func (ws *rawWS) expect(prefix string) string {
 // code, 1005 for one without, 0 when there was no close frame.
 func (ws *rawWS) closed() int {
 	ws.t.Helper()
-	for {
-		_, err := ws.packet()
+	for end := time.Now().Add(deadline); ; {
+		_, err := ws.packetUntil(end)
 		var c closedError
 		var timeout net.Error
 		switch {
@@ -243,7 +249,7 @@ func (ws *rawWS) mustCall(out any, event string, args ...any) {
 	if err := ws.call(&raw, event, args...); err != nil {
 		ws.t.Fatalf("%s: %v", event, err)
 	}
-	if strings.HasPrefix(string(raw), `{"error"`) {
+	if refused(raw) {
 		ws.t.Fatalf("%s: %s", event, raw)
 	}
 	if out != nil {
@@ -251,4 +257,10 @@ func (ws *rawWS) mustCall(out any, event string, args ...any) {
 			ws.t.Fatalf("%s: %v in %s", event, err, raw)
 		}
 	}
+}
+
+// refused: the acknowledgement is an error.
+func refused(ack json.RawMessage) bool {
+	var answer struct{ Error json.RawMessage }
+	return json.Unmarshal(ack, &answer) == nil && answer.Error != nil
 }

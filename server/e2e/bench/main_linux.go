@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -69,7 +70,7 @@ func bench(ctx context.Context) error {
 	flag.StringVar(&peers, "peers", "node,antchat", "which servers to measure")
 	flag.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement")
 	flag.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
-	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile of our server per run (pprof)")
+	flag.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")
 	flag.Parse()
 	o.only, o.peers = strings.Split(only, ","), strings.Split(peers, ",")
 	if flag.NArg() > 0 || o.runs < 1 || o.measure < time.Second {
@@ -117,7 +118,7 @@ func bench(ctx context.Context) error {
 					return fmt.Errorf("-peers: %q is not one of node, antchat", peer)
 				}
 				if o.profile != "" && peer == "antchat" {
-					argv = append(slices.Clip(argv), "-cpuprofile", filepath.Join(o.profile, fmt.Sprintf("%s-%d.prof", name, run)))
+					argv = append(slices.Clip(argv), "-profile", filepath.Join(o.profile, fmt.Sprintf("%s-%d.prof", name, run)))
 				}
 				if err := one(ctx, root, argv, peer, measure, o, figures); err != nil {
 					return fmt.Errorf("%s, %s: %w", peer, name, err)
@@ -136,13 +137,15 @@ func one(ctx context.Context, root string, argv []string, peer string, measure m
 	if err != nil {
 		return err
 	}
-	defer s.stop()
+	stop := sync.OnceFunc(s.stop)
+	defer stop()
 	time.Sleep(500 * time.Millisecond) // its start-up is not what is measured
 	l, err := newLoad(s.port, o.spin)
 	if err != nil {
 		return err
 	}
 	defer l.close()
+	defer stop() // while the clients are there: a heap profile should show them
 	return measure(ctx, s, l, o, func(key string, value float64) { f.add(key, peer, value) })
 }
 

@@ -29,9 +29,8 @@ async function relay(port) {
 }
 
 async function cut(wire, socket) {
-  const gone = next(socket, "disconnect");
   wire.cut();
-  await gone;
+  await until(() => !socket.connected, "the client to notice the cut");
 }
 
 const messagesOf = (got) => got.map(([m]) => m.message);
@@ -149,12 +148,22 @@ for (const way of ways) {
     });
 
     test("beyond the window it is a clean new session", async () => {
-      const server = await serve({ ANTCHAT_RECOVERY_WINDOW: "300ms" });
+      const server = await serve({
+        ANTCHAT_RECOVERY_WINDOW: "300ms",
+        ANTCHAT_PRESENCE_GRACE: "1ms",
+        ANTCHAT_ENGINE_PING_INTERVAL: "1s",
+        ANTCHAT_ENGINE_PING_TIMEOUT: "2s",
+      });
       const wire = await relay(server.port);
+      const witness = await connect(latest, ways[1], server.url);
       const socket = await connect(latest, way, wire.url);
-      await call(socket, "join room", { room: "r" });
+      await call(socket, "add user", "가는 사람");
       const { id } = socket;
+      // The window begins when the server notices; over polling that takes a
+      // heartbeat. Then everybody is told.
+      const noticed = next(witness, "user left");
       await cut(wire, socket);
+      await noticed;
       await new Promise((resolve) => setTimeout(resolve, 1500));
       wire.mend();
       await connected(socket);

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -29,7 +30,7 @@ func main() {
 }
 
 func serve() error {
-	cpuProfile := flag.String("cpuprofile", "", "write a CPU profile there on SIGTERM")
+	profile := flag.String("profile", "", "on SIGTERM write a CPU profile to this file and a heap profile beside it")
 	flag.Parse()
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	store, err := local.Open(local.Options{Logger: logger})
@@ -62,23 +63,42 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	if *cpuProfile != "" {
-		f, err := os.Create(*cpuProfile)
-		if err != nil {
+	if *profile != "" {
+		if err := startProfile(*profile); err != nil {
 			return err
 		}
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		end := make(chan os.Signal, 1)
-		signal.Notify(end, syscall.SIGTERM)
-		go func() { // ends the program
-			<-end
-			pprof.StopCPUProfile()
-			os.Exit(0)
-		}()
 	}
 	fmt.Println("listening", l.Addr().(*net.TCPAddr).Port)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	return server.Serve(l)
+}
+
+// startProfile begins a CPU profile, and on SIGTERM writes what the memory is
+// used for and ends the program.
+func startProfile(path string) error {
+	cpu, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(cpu); err != nil {
+		return err
+	}
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	go func() { // ends the program
+		<-end
+		pprof.StopCPUProfile()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		fmt.Fprintf(os.Stderr, "heap %d kB (%d kB live), stacks %d kB, %d goroutines, %d kB from the system\n",
+			before.HeapInuse>>10, after.HeapAlloc>>10, before.StackInuse>>10, runtime.NumGoroutine(), before.Sys>>10)
+		if heap, err := os.Create(path + ".heap"); err == nil {
+			_ = pprof.Lookup("heap").WriteTo(heap, 0)
+			_ = heap.Close()
+		}
+		os.Exit(0)
+	}()
+	return nil
 }
