@@ -151,6 +151,7 @@ var sessionTests = []test{
 		}
 	}},
 	{name: "resume", run: func(r *rig) {
+		r.emit(0, adapter.Recoverable, "before its time")
 		s := r.addSession(0, "a", "b", "") // no name is special
 		r.join(s, s.id)                    // nor does joining itself change anything
 		other := r.addSession(1, "c")
@@ -197,7 +198,7 @@ var sessionTests = []test{
 		// Without an offset everything since the joins was missed.
 		n2, err := r.resume(0, n, nil)
 		r.must(err)
-		if got := texts(n2.wait(9)); !slices.Contains(got, "1") || !slices.Contains(got, "10") || slices.Contains(got, "9") {
+		if got := texts(n2.wait(9)); !slices.Contains(got, "1") || !slices.Contains(got, "10") || slices.Contains(got, "9") || slices.Contains(got, "before its time") {
 			r.Errorf("resumed without offset: %q", got)
 		}
 		_ = other

@@ -1,0 +1,367 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/antchat/antchat/adapter"
+)
+
+// form is the kind of Redis that a URL names.
+type form uint8
+
+const (
+	single form = iota
+	cluster
+	sentinel
+)
+
+// connector knows where each lane's primary is and makes clients for it. It
+// asks anew after forget: discovery is ours, so that what is done after a
+// failure stands in one place.
+type connector struct {
+	// Immutable.
+	form     form
+	hosts    []string
+	master   string          // Sentinel's name of the primary
+	template goredis.Options // without Addr
+	guard    goredis.Options // for the Sentinels
+	secrets  []string
+	keys     []string // a key of each lane
+
+	mu      sync.Mutex
+	where   []string // by lane; "" when unknown
+	clients map[string]*goredis.Client
+	closed  bool
+}
+
+// errURL never holds the URL: it has a password.
+var errURL = errors.New("redis: malformed URL")
+
+// parseURL reads the forms of Options.URL. Multiple hosts are no URL for
+// net/url, so the hosts are cut out first.
+func parseURL(text string) (c *connector, err error) {
+	c = &connector{clients: make(map[string]*goredis.Client)}
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return nil, errURL
+	}
+	base, kind, _ := strings.Cut(scheme, "+")
+	switch {
+	case base != "redis" && base != "rediss":
+		return nil, fmt.Errorf("redis: URL scheme %q: allowed are redis and rediss, with +cluster or +sentinel", scheme)
+	case kind == "":
+	case kind == "cluster":
+		c.form = cluster
+	case kind == "sentinel":
+		c.form = sentinel
+	default:
+		return nil, fmt.Errorf("redis: URL scheme %q: allowed are redis and rediss, with +cluster or +sentinel", scheme)
+	}
+	authority, tail := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, tail = rest[:i], rest[i:]
+	}
+	user, hosts := "", authority
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		user, hosts = authority[:i+1], authority[i+1:]
+	}
+	u, err := url.Parse("x://" + user + "host" + tail)
+	if err != nil {
+		return nil, errURL
+	}
+	port := "6379"
+	if c.form == sentinel {
+		port = "26379"
+	}
+	for host := range strings.SplitSeq(hosts, ",") {
+		h, err := url.Parse("x://" + host)
+		if err != nil || h.Hostname() == "" {
+			return nil, errors.New("redis: malformed host in URL")
+		}
+		p := h.Port()
+		if p == "" {
+			p = port
+		}
+		c.hosts = append(c.hosts, net.JoinHostPort(h.Hostname(), p))
+	}
+	if c.form == single && len(c.hosts) > 1 {
+		return nil, errors.New("redis: several hosts need redis+cluster or redis+sentinel")
+	}
+	if u.User != nil {
+		c.template.Username = u.User.Username()
+		c.template.Password, _ = u.User.Password()
+		c.hide(c.template.Password)
+		if pass, ok := u.User.Password(); ok && pass != "" {
+			_, raw, _ := strings.Cut(strings.TrimSuffix(user, "@"), ":")
+			c.hide(raw)
+		}
+	}
+	path := strings.Trim(u.Path, "/")
+	if c.form == sentinel {
+		c.master, path, _ = strings.Cut(path, "/")
+		if c.master == "" {
+			return nil, errors.New("redis: a Sentinel URL ends in /name-of-the-primary")
+		}
+	}
+	if path != "" {
+		if c.template.DB, err = strconv.Atoi(path); err != nil || c.template.DB < 0 || c.form == cluster && c.template.DB != 0 {
+			return nil, errors.New("redis: the database in the URL is not a number, or a Cluster's")
+		}
+	}
+	for name, v := range u.Query() {
+		switch {
+		case c.form == sentinel && name == "user":
+			c.guard.Username = v[0]
+		case c.form == sentinel && name == "password":
+			c.guard.Password = v[0]
+			c.hide(v[0])
+		default:
+			return nil, errors.New("redis: unknown parameter in URL")
+		}
+	}
+	if base == "rediss" {
+		c.template.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		c.guard.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return c, nil
+}
+
+func (c *connector) hide(secret string) {
+	if len(secret) > 0 && !slices.Contains(c.secrets, secret) {
+		c.secrets = append(c.secrets, secret)
+	}
+}
+
+// redact takes passwords out of an error's text; the error's identity stays.
+func (c *connector) redact(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	clean := text
+	for _, s := range c.secrets {
+		clean = strings.ReplaceAll(clean, s, "***")
+	}
+	if clean == text {
+		return err
+	}
+	return &redacted{clean, err}
+}
+
+type redacted struct {
+	text string
+	err  error
+}
+
+func (r *redacted) Error() string        { return r.text }
+func (r *redacted) Is(target error) bool { return errors.Is(r.err, target) }
+
+func newConnector(o Options) (*connector, error) {
+	c, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	if o.CAFile != "" {
+		if c.template.TLSConfig == nil {
+			return nil, errors.New("redis: a CA file needs rediss://")
+		}
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis: read CA file: %w", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("redis: no certificate in %s", o.CAFile)
+		}
+		c.template.TLSConfig.RootCAs, c.guard.TLSConfig = pool, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+	}
+	for _, t := range []*goredis.Options{&c.template, &c.guard} {
+		t.Protocol = 2 // pushes would come between a link's messages
+		t.MaxRetries = -1
+		t.DialerRetries = 1
+		t.DialTimeout = 2 * time.Second
+		t.ReadTimeout = 4 * time.Second
+		t.WriteTimeout = 4 * time.Second
+		t.PoolTimeout = 4 * time.Second
+		t.ContextTimeoutEnabled = true
+		t.DisableIdentity = true
+		t.PoolSize = 1
+		t.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	}
+	quiet.Do(func() { goredis.SetLogger(silence{}) })
+	return c, nil
+}
+
+// go-redis logs on its own, to one place per process. What matters comes back
+// as errors.
+var quiet sync.Once
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+// address finds the primary of a lane.
+func (c *connector) address(ctx context.Context, lane int) (string, error) {
+	c.mu.Lock()
+	addr := c.where[lane]
+	c.mu.Unlock()
+	if addr != "" {
+		return addr, nil
+	}
+	var err error
+	switch c.form {
+	case single:
+		return c.hosts[0], nil
+	case sentinel:
+		addr, err = c.askSentinels(ctx)
+	case cluster:
+		addr, err = c.askCluster(ctx, lane)
+	}
+	if err != nil {
+		return "", c.redact(err)
+	}
+	c.mu.Lock()
+	c.where[lane] = addr
+	c.mu.Unlock()
+	return addr, nil
+}
+
+func (c *connector) askSentinels(ctx context.Context) (string, error) {
+	var last error
+	for _, host := range c.hosts {
+		o := c.guard
+		o.Addr = host
+		s := goredis.NewSentinelClient(&o)
+		pair, err := s.GetMasterAddrByName(ctx, c.master).Result()
+		_ = s.Close()
+		if err == nil && len(pair) == 2 {
+			return net.JoinHostPort(pair[0], pair[1]), nil
+		}
+		last = err
+	}
+	return "", fmt.Errorf("ask the Sentinels for %q: %w", c.master, last)
+}
+
+func (c *connector) askCluster(ctx context.Context, lane int) (string, error) {
+	c.mu.Lock()
+	hosts := slices.Clone(c.hosts)
+	for addr := range c.clients {
+		if !slices.Contains(hosts, addr) {
+			hosts = append(hosts, addr)
+		}
+	}
+	c.mu.Unlock()
+	last := errors.New("no node knows the slot")
+	for _, host := range hosts {
+		o := c.template
+		o.Addr = host
+		n := goredis.NewClient(&o)
+		slot, err := n.ClusterKeySlot(ctx, c.keys[lane]).Result()
+		var slots []goredis.ClusterSlot
+		if err == nil {
+			slots, err = n.ClusterSlots(ctx).Result()
+		}
+		_ = n.Close()
+		if err != nil {
+			last = err
+			continue
+		}
+		for _, s := range slots {
+			if int64(s.Start) <= slot && slot <= int64(s.End) && len(s.Nodes) > 0 {
+				h, p, err := net.SplitHostPort(s.Nodes[0].Addr)
+				if err != nil {
+					continue
+				}
+				if h == "" {
+					h, _, _ = net.SplitHostPort(host)
+				}
+				return net.JoinHostPort(h, p), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("ask the Cluster for slot of lane %d: %w", lane, last)
+}
+
+// forget makes the next caller look for the lane's primary anew.
+func (c *connector) forget(lane int) {
+	c.mu.Lock()
+	c.where[lane] = ""
+	c.mu.Unlock()
+}
+
+// pool is the client for reads and cuts in a lane.
+func (c *connector) pool(ctx context.Context, lane, size int) (*goredis.Client, error) {
+	addr, err := c.address(ctx, lane)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, adapter.ErrClosed
+	}
+	cl := c.clients[addr]
+	if cl == nil {
+		o := c.template
+		o.Addr, o.PoolSize = addr, size
+		cl = goredis.NewClient(&o)
+		c.clients[addr] = cl
+	}
+	return cl, nil
+}
+
+// dedicated makes a client that has one connection in its life: nothing can
+// reconnect behind its owner's back. It refuses to speak to a replica.
+func (c *connector) dedicated(ctx context.Context, lane int) (*goredis.Client, error) {
+	addr, err := c.address(ctx, lane)
+	if err != nil {
+		return nil, err
+	}
+	o := c.template
+	o.Addr = addr
+	dial := goredis.NewDialer(&o)
+	var used atomic.Bool
+	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if used.Swap(true) {
+			return nil, errors.New("the connection was lost")
+		}
+		return dial(ctx, network, addr)
+	}
+	o.OnConnect = func(ctx context.Context, cn *goredis.Conn) error {
+		info, err := cn.Info(ctx, "replication").Result()
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(info, "role:master") {
+			return errors.New("READONLY the primary has become a replica")
+		}
+		return nil
+	}
+	return goredis.NewClient(&o), nil
+}
+
+func (c *connector) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, cl := range c.clients {
+		_ = cl.Close()
+	}
+	clear(c.clients)
+}

@@ -1,0 +1,366 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/antchat/antchat/adapter"
+)
+
+// pipe is a lane's log connection: one goroutine that sends what has piled up
+// as one batch, in order, and sends again what was not executed, or may be
+// executed twice without harm, before anything later. go-redis retries
+// nothing here.
+type pipe struct {
+	l *lane
+
+	mu     sync.Mutex
+	queue  []*op
+	space  chan struct{} // closed at the next drain; nil while nobody waits
+	closed bool
+
+	wake chan struct{} // capacity 1
+	done chan struct{}
+	up   atomic.Bool // a connection is there
+
+	// Owned by the goroutine.
+	client *goredis.Client
+	conn   *goredis.Conn
+}
+
+// op is one command on its way.
+type op struct {
+	cmd    []any
+	script *script // nil for a plain command
+	// once: never sent again when its outcome is unknown.
+	once bool
+	// wait: a number of replicas must have it.
+	wait     bool
+	deadline time.Time
+	// done takes the outcome, on the pipe's goroutine; it must not block.
+	done func(v any, err error)
+}
+
+func newPipe(l *lane) *pipe {
+	return &pipe{l: l, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// push queues an op, waiting while the queue is full.
+func (p *pipe) push(ctx context.Context, o *op) error {
+	for {
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			return adapter.ErrClosed
+		}
+		if len(p.queue) < p.l.a.o.Queue {
+			p.queue = append(p.queue, o)
+			p.mu.Unlock()
+			p.poke()
+			return nil
+		}
+		if p.space == nil {
+			p.space = make(chan struct{})
+		}
+		space := p.space
+		p.mu.Unlock()
+		select {
+		case <-space:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the queue to Redis: %w: %w", adapter.ErrUnavailable, context.Cause(ctx))
+		}
+	}
+}
+
+// pushNow queues an op that must not wait: control messages, of which there
+// are few.
+func (p *pipe) pushNow(o *op) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		if o.done != nil {
+			o.done(nil, adapter.ErrClosed)
+		}
+		return
+	}
+	p.queue = append(p.queue, o)
+	p.mu.Unlock()
+	p.poke()
+}
+
+func (p *pipe) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// do queues an op and waits for its outcome. The outcome of an op that the
+// caller no longer waits for is unknown.
+func (p *pipe) do(ctx context.Context, o *op) (any, error) {
+	type result struct {
+		v   any
+		err error
+	}
+	ch := make(chan result, 1)
+	o.done = func(v any, err error) { ch <- result{v, err} }
+	if o.deadline.IsZero() {
+		o.deadline = time.Now().Add(p.l.a.o.Timeout)
+	}
+	if d, ok := ctx.Deadline(); ok && d.Before(o.deadline) {
+		o.deadline = d
+	}
+	if err := p.push(ctx, o); err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-ch:
+		return r.v, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for Redis: %w: %w", adapter.ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+func (p *pipe) close() {
+	p.mu.Lock()
+	p.closed = true
+	if p.space != nil {
+		close(p.space)
+		p.space = nil
+	}
+	p.mu.Unlock()
+	p.poke()
+	<-p.done
+}
+
+func (p *pipe) run() {
+	defer close(p.done)
+	defer p.hangUp()
+	var batch []*op // what is to be sent again comes first
+	fails := 0
+	for {
+		p.mu.Lock()
+		n := min(len(p.queue), p.l.a.o.Batch-min(len(batch), p.l.a.o.Batch))
+		batch = append(batch, p.queue[:n]...)
+		clear(p.queue[:n])
+		p.queue = p.queue[n:]
+		if len(p.queue) == 0 {
+			p.queue = nil
+		}
+		if p.space != nil && len(p.queue) < p.l.a.o.Queue {
+			close(p.space)
+			p.space = nil
+		}
+		closed := p.closed
+		p.mu.Unlock()
+		if len(batch) == 0 {
+			if closed {
+				return
+			}
+			<-p.wake
+			continue
+		}
+		var err error
+		batch, err = p.send(batch)
+		if err == nil {
+			fails = 0
+			continue
+		}
+		// Something stands in the way: pause, and let go of what has waited
+		// long enough.
+		fails++
+		batch = p.expire(batch, closed)
+		p.mu.Lock()
+		p.queue = p.expire(p.queue, closed)
+		p.mu.Unlock()
+		pause := time.Duration(10+rand.IntN(40)) * time.Millisecond << min(fails, 4)
+		select {
+		case <-time.After(pause):
+		case <-p.l.a.ctx.Done():
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func (p *pipe) expire(ops []*op, all bool) []*op {
+	kept := ops[:0]
+	now := time.Now()
+	for _, o := range ops {
+		if all || now.After(o.deadline) {
+			o.finish(nil, fmt.Errorf("Redis cannot be reached: %w", adapter.ErrUnavailable))
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	clear(ops[len(kept):])
+	return kept
+}
+
+func (o *op) finish(v any, err error) {
+	if o.done != nil {
+		o.done(v, err)
+	}
+}
+
+func (p *pipe) hangUp() {
+	p.up.Store(false)
+	if p.conn != nil {
+		_ = p.conn.Close()
+		_ = p.client.Close()
+		p.conn, p.client = nil, nil
+	}
+}
+
+func (p *pipe) dial(ctx context.Context) error {
+	if p.conn != nil {
+		return nil
+	}
+	client, err := p.l.a.conn.dedicated(ctx, p.l.n)
+	if err != nil {
+		return err
+	}
+	conn := client.Conn()
+	pl := conn.Pipeline()
+	for _, s := range lua().piped() {
+		pl.ScriptLoad(ctx, s.text)
+	}
+	if _, err = pl.Exec(ctx); err != nil {
+		_ = conn.Close()
+		_ = client.Close()
+		p.l.a.conn.forget(p.l.n)
+		return err
+	}
+	p.client, p.conn = client, conn
+	p.up.Store(true)
+	return nil
+}
+
+// send sends a batch and returns what must be sent again, in order, and why.
+func (p *pipe) send(batch []*op) ([]*op, error) {
+	o := &p.l.a.o
+	ctx, cancel := context.WithTimeout(context.Background(), o.AckTimeout+4*time.Second)
+	defer cancel()
+	if err := p.dial(ctx); err != nil {
+		p.l.a.note("connect to Redis", err)
+		return batch, err
+	}
+	start := time.Now()
+	pl := p.conn.Pipeline()
+	cmds := make([]*goredis.Cmd, len(batch))
+	wait := false
+	for i, x := range batch {
+		cmds[i] = pl.Do(ctx, x.cmd...)
+		wait = wait || x.wait
+	}
+	var acked *goredis.Cmd
+	if wait && o.AckReplicas > 0 {
+		acked = pl.Do(ctx, "WAIT", o.AckReplicas, o.AckTimeout.Milliseconds())
+	}
+	_, err := pl.Exec(ctx)
+	if h := o.Hooks.Batch; h != nil {
+		h(len(batch), time.Since(start), p.l.a.conn.redact(err))
+	}
+	short := false
+	if acked != nil {
+		n, err := acked.Int64()
+		short = err != nil || n < int64(o.AckReplicas)
+	}
+	var again []*op
+	var why error
+	var hangUp, move bool
+	for i, x := range batch {
+		v, err := cmds[i].Result()
+		switch faultOf(err) {
+		case none:
+			if x.wait && short {
+				x.finish(nil, fmt.Errorf("too few replicas have it: %w", adapter.ErrUnavailable))
+			} else {
+				x.finish(v, nil)
+			}
+			continue
+		case full, wrong:
+			x.finish(nil, err)
+			continue
+		case elsewhere:
+			hangUp, move = true, true
+		case noScript:
+			hangUp = true // the scripts come with the next connection
+		case broken:
+			hangUp, move = true, true
+			if x.once {
+				x.finish(nil, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err))
+				why = err
+				continue
+			}
+		}
+		why = err
+		again = append(again, x)
+	}
+	if hangUp {
+		p.hangUp()
+	}
+	if move {
+		p.l.a.conn.forget(p.l.n)
+	}
+	if why != nil {
+		p.l.a.note("write to Redis", why)
+	}
+	return again, why
+}
+
+// eval runs a script on the general connections. With again, a command whose
+// outcome is unknown is sent once more; what was not executed always is, until
+// the context or the adapter's Timeout ends.
+func (l *lane) eval(ctx context.Context, again bool, s *script, args ...any) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.a.o.Timeout)
+	defer cancel()
+	whole := false
+	for try := 0; ; try++ {
+		client, err := l.a.conn.pool(ctx, l.n, l.a.o.Connections)
+		if err == nil {
+			cmd := l.call(s, args...)
+			if whole {
+				cmd[0], cmd[1] = "EVAL", s.text
+			}
+			var v any
+			v, err = client.Do(ctx, cmd...).Result()
+			switch faultOf(err) {
+			case none:
+				return v, nil
+			case noScript:
+				whole = true
+				continue
+			case full, wrong:
+				return nil, err
+			case elsewhere:
+				l.a.conn.forget(l.n)
+			case broken:
+				l.a.conn.forget(l.n)
+				if !again {
+					return nil, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
+				}
+				if try > 2 {
+					return nil, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
+				}
+			}
+		}
+		if errors.Is(err, adapter.ErrClosed) {
+			return nil, err
+		}
+		pause := time.Duration(5+rand.IntN(20)) * time.Millisecond << min(try, 5)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
+		case <-l.a.ctx.Done():
+			return nil, adapter.ErrClosed
+		}
+	}
+}
