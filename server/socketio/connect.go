@@ -293,7 +293,9 @@ func (s *Socket) greet(ctx *eventContext) {
 	s.client.server.protect("connect", func() {
 		for _, f := range s.ns.connect {
 			if err := f(ctx, s); err != nil {
-				s.client.server.options.Logger.Warn("socketio: connect", "namespace", s.ns.name, "error", err)
+				if !s.over() { // otherwise that is all there is to it
+					s.client.server.options.Logger.Warn("socketio: connect", "namespace", s.ns.name, "error", err)
+				}
 				return
 			}
 		}

@@ -17,18 +17,16 @@ import (
 // roamer is a client that is cut off at random moments and comes back with the
 // last offset that it has read: what was in flight is lost with the connection.
 type roamer struct {
-	t      testing.TB
-	s      *testServer
-	rng    *rand.Rand
-	name   string
-	policy map[string]string
+	t    testing.TB
+	s    *testServer
+	rng  *rand.Rand
+	name string
 
 	p           *peer
 	sid, pid    string
 	offset      string
 	lobby, all  []string // what was read, in order
-	directs     []int
-	side        uint64 // last seq of the room joined later; 0 before
+	side        uint64   // last seq of the room joined later; 0 before
 	joined      bool
 	reconnected int
 }
