@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -84,8 +85,8 @@ func (a *Adapter) Join(ctx context.Context, namespace string, s adapter.Socket, 
 	if err != nil {
 		// The membership is taken back; the hold cannot be, so the cut says
 		// that there was one.
-		a.leave(context.WithoutCancel(ctx), namespace, s, session, c.Joined)
-		return cut, fmt.Errorf("join: %w", err)
+		undo := a.leave(context.WithoutCancel(ctx), namespace, s, session, c.Joined)
+		return cut, fmt.Errorf("join: %w", errors.Join(err, undo))
 	}
 	return cut, nil
 }

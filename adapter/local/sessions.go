@@ -19,7 +19,6 @@ type session struct {
 	start uint64
 	rooms []joined
 	gone  int64 // Unix milliseconds since when the connection is lost; 0 while it is there
-	dirty bool
 }
 
 // joined is a room and the cut at which it was joined.
