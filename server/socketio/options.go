@@ -66,7 +66,12 @@ const (
 	// OffsetsAuto gives them to clients that look like the JavaScript client,
 	// the only one that keeps them (others would hand their handlers one
 	// argument too many), and to those that ask with recovery=1 in the
-	// handshake's query. See looksLikeJavaScript for the rule.
+	// handshake's query. A client looks like it when its User-Agent is a
+	// browser's, Node's, Bun's or Deno's or, having none, when it offers
+	// compression in the words of Node's package ws. So the session must keep
+	// the headers user-agent and sec-websocket-extensions. React Native has to
+	// ask; another language's client inside a browser (Flutter's web build) is
+	// taken for JavaScript.
 	OffsetsAuto OffsetPolicy = iota
 	// OffsetsAlways gives them to every socket of protocol 5, as the reference
 	// server does.
