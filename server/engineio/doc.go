@@ -28,6 +28,10 @@
 // permessage-deflate is not offered: its memory per connection is more than all
 // the rest of a session. Polling answers of 1 KB and more are gzipped.
 //
+// Slow and large request headers are the http.Server's to limit: set its
+// ReadHeaderTimeout, IdleTimeout and MaxHeaderBytes. Its ReadTimeout and
+// WriteTimeout do not cut a held poll short.
+//
 // # What it must not know
 //
 // Anything of Socket.IO, rooms or the chat; it imports no package of this

@@ -36,8 +36,7 @@ func (s *Session) wakePollLocked() {
 func (p *poll) expired() {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
-	if p.s.poll == p && p.s.state == stateOpen && p.s.queue.count == 0 {
-		p.s.queue.push(packetNoop)
+	if p.s.poll == p {
 		p.s.wakePollLocked()
 	}
 }
@@ -80,6 +79,9 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, session *Sess
 	session.mu.Unlock()
 
 	if !ready {
+		// An HTTP server's ReadTimeout runs on while the answer is waited for, and
+		// would look like a client that gave up.
+		http.NewResponseController(w).SetReadDeadline(time.Time{})
 		select {
 		case <-p.wake:
 		case <-r.Context().Done():
@@ -129,7 +131,7 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, session *Ses
 	last := session.state == stateClosing && session.queue.count == 0
 	session.mu.Unlock()
 	if len(ps) == 0 {
-		// Upgraded meanwhile.
+		// Held long enough, or about to be upgraded, or just upgraded.
 		ps = packetNoop.appendPackets(ps)
 	}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,19 @@ func TestPollHold(t *testing.T) {
 	h := start(t, engineio.Options{PollHold: 100 * time.Millisecond})
 	h.poller("4", "").expect("6")
 	h.poller("3", "").expect("1:6")
+}
+
+// The HTTP server's own timeouts are for requests that are answered at once.
+func TestPollOutlivesServerTimeouts(t *testing.T) {
+	t.Parallel()
+	ts := httptest.NewUnstartedServer(nil)
+	ts.Config.ReadTimeout = 200 * time.Millisecond
+	ts.Config.WriteTimeout = 200 * time.Millisecond
+	h := startOn(t, ts, engineio.Options{PollHold: 600 * time.Millisecond}, func(e *echo) engineio.Handler { return e })
+	c := h.poller("4", "")
+	c.expect("6")
+	c.expectPost("4x")
+	c.expect("4x")
 }
 
 func TestPollGzip(t *testing.T) {

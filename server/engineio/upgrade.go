@@ -105,10 +105,7 @@ func (s *Session) releasePoll() {
 		return
 	}
 	s.probed = true
-	if s.poll != nil && s.queue.count == 0 {
-		s.queue.push(packetNoop)
-		s.wakePollLocked()
-	}
+	s.wakePollLocked()
 }
 
 // take makes a candidate the session's transport. It refuses while a POST is

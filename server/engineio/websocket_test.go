@@ -2,6 +2,7 @@ package engineio_test
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,18 @@ func TestWebSocketHandshake(t *testing.T) {
 				t.Errorf("facts: %q %q %v %v %q", s.RemoteAddr(), s.URL(), s.Secure(), s.CrossDomain(), s.Headers())
 			}
 		})
+	}
+}
+
+func TestWebSocketCookie(t *testing.T) {
+	h := start(t, engineio.Options{Cookie: &http.Cookie{Name: "sess", Path: "/chat", SameSite: http.SameSiteNoneMode, Secure: true}})
+	c, resp := h.tryDial("&EIO=4", "Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Protocol: chat")
+	want := "sess=" + c.open().SID + "; Path=/chat; HttpOnly; Secure; SameSite=None"
+	if got := resp.Header.Get("Set-Cookie"); got != want {
+		t.Errorf("cookie %q, want %q", got, want)
+	}
+	if resp.Header.Get("Sec-WebSocket-Extensions") != "" || resp.Header.Get("Sec-WebSocket-Protocol") != "" {
+		t.Errorf("negotiated: %v", resp.Header)
 	}
 }
 
@@ -214,9 +227,7 @@ func TestNilHandlerRefuses(t *testing.T) {
 	h := startWith(t, engineio.Options{}, func(e *echo) engineio.Handler { return nil })
 	c := h.dial("&EIO=4")
 	c.expectEnd()
-	if n := h.Sessions(); n != 0 {
-		t.Errorf("%d sessions", n)
-	}
+	h.eventually("it is forgotten", func() bool { return h.Sessions() == 0 })
 }
 
 func TestServerCloseTellsEveryone(t *testing.T) {
