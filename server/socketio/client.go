@@ -209,6 +209,10 @@ func (c *Client) asked(p *packet.Packet) {
 	if c.revision3 {
 		name, auth = namespaceQuery(name)
 	}
+	if len(auth) > o.MaxAuth {
+		c.refuse(name, &ConnectError{Message: "Auth payload too large"})
+		return
+	}
 	c.connect(name, auth)
 }
 

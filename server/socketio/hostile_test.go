@@ -45,7 +45,7 @@ func TestHostile(t *testing.T) {
 		{"one placeholder often", []string{"0", `51-["back",` + strings.Repeat(`{"_placeholder":true,"num":0},`, 2000) + `0]`}, "parse error"},
 		{"attachments that never come", []string{"0", `51-["back",{"_placeholder":true,"num":0}]`}, ""},
 		{"auth is an array", []string{"0[1]"}, "parse error"},
-		{"auth with odd pid", []string{`0{"pid":"` + strings.Repeat("p", 50_000) + `","offset":{"a":1}}`}, ""},
+		{"auth with odd pid", []string{`0{"pid":"` + strings.Repeat("p", 5_000) + `","offset":{"a":1}}`}, ""},
 		{"connect flood", slicesOf("0/nope", 100), "forced server close"},
 		{"leave flood", append([]string{"0"}, slicesOf("1", 100)...), "forced server close"},
 		{"ack flood", append([]string{"0"}, slicesOf("37[1]", 1000)...), ""},

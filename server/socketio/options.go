@@ -40,6 +40,9 @@ type Options struct {
 	// MaxConnects is how many CONNECT packets a connection may send in a
 	// minute; one more closes it. 60.
 	MaxConnects int
+	// MaxAuth bounds what a client sends along with its CONNECT, in bytes of
+	// JSON: it is kept as long as the socket. A larger one is refused. 16 KiB.
+	MaxAuth int
 	// MaxPendingAcks is how many events of a socket may wait for their
 	// acknowledgement. 1000.
 	MaxPendingAcks int
@@ -134,6 +137,7 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxRooms, 200)
 	def(&o.MaxNamespaces, 10)
 	def(&o.MaxConnects, 60)
+	def(&o.MaxAuth, 16<<10)
 	def(&o.MaxPendingAcks, 1000)
 	def(&o.MaxData, 16<<10)
 	def(&o.Views, 1)

@@ -411,6 +411,15 @@ func TestDynamicNamespaces(t *testing.T) {
 	r.want(`2/tenant-1,["again"]`)
 }
 
+func TestLargeAuth(t *testing.T) {
+	s := newTestServer(t, Options{MaxAuth: 20})
+	s.Of("/")
+	p := s.v5()
+	p.say(`0{"token":"123456789"}`)
+	p.want(`4{"message":"Auth payload too large"}`)
+	p.connect("/", `{"token":"12345678"}`)
+}
+
 func TestV4WithoutRoot(t *testing.T) {
 	s := newTestServer(t, Options{})
 	s.Of("/chat")
