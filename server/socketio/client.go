@@ -372,6 +372,7 @@ func (c *Client) replace(old *Socket, name string) *Socket {
 	old.state = socketEnded
 	old.replaced = true
 	next.inbox, old.inbox = old.inbox, nil
+	next.waiting, old.waiting = old.waiting, 0
 	old.signalLocked()
 	old.mu.Unlock()
 	c.storeLocked(name, next)

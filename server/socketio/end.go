@@ -47,7 +47,7 @@ func (s *Socket) endTelling(reason DisconnectReason, drop, tell bool) (elsewhere
 		drop = true
 	}
 	if drop {
-		s.inbox = nil
+		s.inbox, s.waiting = nil, 0
 	}
 	acks := s.acks
 	s.acks = nil

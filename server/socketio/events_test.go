@@ -56,6 +56,44 @@ func TestOrderAndBackPressure(t *testing.T) {
 	}
 }
 
+// Large events fill an inbox by their bytes; a single one always has room.
+func TestInboxBytes(t *testing.T) {
+	s := newTestServer(t, Options{InboxBytes: 1000})
+	gate := make(chan struct{})
+	On(s.Of("/"), "n", func(_ context.Context, _ *Socket, _ string) (struct{}, error) {
+		<-gate
+		return struct{}{}, nil
+	})
+	p := s.v5()
+	p.connect("/", "")
+	large := strings.Repeat("x", 5000)
+	p.say(`2["n"]`)
+	root := p.client.root
+	waiting := func() (events, bytes int) {
+		root.mu.Lock()
+		defer root.mu.Unlock()
+		return len(root.inbox), int(root.waiting)
+	}
+	eventually(t, "being handled", func() bool { n, _ := waiting(); return n == 0 })
+	p.say(`2["n","` + large + `"]`)
+	var reader sync.WaitGroup
+	reader.Go(func() { p.say(`21["n"]`) })
+	eventually(t, "full", func() bool {
+		root.mu.Lock()
+		defer root.mu.Unlock()
+		return root.space != nil
+	})
+	if n, bytes := waiting(); n != 1 || bytes < 5000 {
+		t.Errorf("%d events, %d bytes wait", n, bytes)
+	}
+	close(gate)
+	p.want("31[]")
+	reader.Wait()
+	if n, bytes := waiting(); n != 0 || bytes != 0 {
+		t.Errorf("%d events, %d bytes wait", n, bytes)
+	}
+}
+
 // A handler may wait for an acknowledgement of its own socket.
 func TestAckWithinHandler(t *testing.T) {
 	s := newTestServer(t, Options{})

@@ -56,10 +56,11 @@ func (s *Socket) next() (p *packet.Packet, ended bool) {
 		p = s.inbox[0]
 		s.inbox[0] = nil
 		s.inbox = s.inbox[1:]
+		s.waiting -= eventSize(p)
 		s.signalLocked()
 		return p, false
 	}
-	s.inbox = nil // an idle socket keeps no memory for it
+	s.inbox, s.waiting = nil, 0 // an idle socket keeps no memory for it
 	if s.state == socketEnded {
 		return nil, true
 	}
@@ -80,8 +81,10 @@ func (s *Socket) signalLocked() {
 func (s *Socket) push(p *packet.Packet) pushed {
 	o := &s.client.server.options
 	var patience *time.Timer
+	size := eventSize(p)
 	s.mu.Lock()
-	for len(s.inbox) >= o.Inbox && s.state != socketEnded {
+	for s.state != socketEnded && (len(s.inbox) >= o.Inbox ||
+		len(s.inbox) > 0 && int(s.waiting)+int(size) > o.InboxBytes) {
 		if s.space == nil {
 			s.space = make(chan struct{})
 		}
@@ -106,8 +109,19 @@ func (s *Socket) push(p *packet.Packet) pushed {
 		return pushTaken
 	}
 	s.inbox = append(s.inbox, p)
+	s.waiting += size
 	s.wakeLocked()
 	return pushTaken
+}
+
+// eventSize is what an event counts in the inbox; the codec keeps a packet far
+// below 2 GiB.
+func eventSize(p *packet.Packet) int32 {
+	n := len(p.Data)
+	for _, a := range p.Attachments {
+		n += len(a)
+	}
+	return int32(min(n, 1<<30))
 }
 
 // pushed says what became of an event.

@@ -27,6 +27,9 @@ type Options struct {
 	// Inbox is how many events may wait for a socket's handlers; when it is
 	// full the connection is not read any further. 64.
 	Inbox int
+	// InboxBytes is how large the waiting events may be together, if they are
+	// more than one. 1 MiB.
+	InboxBytes int
 	// InboxWait is how long a full inbox may stand still before the
 	// connection is closed. 60 s.
 	InboxWait time.Duration
@@ -133,6 +136,7 @@ func (o Options) withDefaults() Options {
 	defTime(&o.AckTimeout, 10*time.Second)
 	defTime(&o.InboxWait, 60*time.Second)
 	def(&o.Inbox, 64)
+	def(&o.InboxBytes, 1<<20)
 	def(&o.MaxHeld, 1000)
 	def(&o.MaxRooms, 200)
 	def(&o.MaxNamespaces, 10)

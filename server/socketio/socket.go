@@ -42,6 +42,7 @@ type Socket struct {
 	broken    bool // something was kept from the socket: send nothing more
 	overlap   bool // two holds at once since the socket was last free
 	holds     int32
+	waiting   int32 // bytes in the inbox
 	reason    DisconnectReason
 	data      json.RawMessage
 	last      adapter.Position // what the queue holds: see package doc, "Offsets"
