@@ -406,3 +406,74 @@ func TestCleanRestart(t *testing.T) {
 		}
 	}
 }
+
+// TestCloseUnderLoad: whatever is under way when the adapter closes either
+// happened, and is there afterwards, or is refused; nothing hangs, and nothing
+// is delivered once Close has returned.
+func TestCloseUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	ctx := t.Context()
+	a, err := local.Open(local.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &counting{}
+	a.Open("/", n)
+	join(t, a, sock("member"), "r")
+	var mu sync.Mutex
+	acked := map[string]uint64{}
+	var wg, begun sync.WaitGroup
+	for w := range 16 {
+		begun.Add(1)
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				m := message("r", fmt.Sprintf("%d-%d", w, i))
+				got, err := a.Append(ctx, m)
+				if err != nil {
+					if !errors.Is(err, adapter.ErrClosed) {
+						t.Errorf("append: %v", err)
+					}
+					return
+				}
+				mu.Lock()
+				acked[m.ID] = got.Seq
+				mu.Unlock()
+				if i == 5 {
+					begun.Done()
+				}
+			}
+		})
+		wg.Go(func() {
+			for {
+				s := sock(fmt.Sprint("s", w))
+				if err := a.Add(ctx, "/", s, nil); err == nil {
+					_, err = a.Join(ctx, "/", s, []string{"r"}, false, &adapter.LogRead{Limit: 3})
+					if err != nil && !errors.Is(err, adapter.ErrClosed) {
+						t.Errorf("join: %v", err)
+					}
+					a.Remove("/", s)
+				} else if errors.Is(err, adapter.ErrClosed) {
+					return
+				} else {
+					t.Errorf("add: %v", err)
+				}
+			}
+		})
+	}
+	begun.Wait()
+	if err := a.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	delivered := n.n // no race: the sequencer has ended
+	wg.Wait()
+	if n.n != delivered {
+		t.Error("something was delivered after Close had returned")
+	}
+	a = open(t, local.Options{Dir: dir})
+	for id, seq := range acked {
+		got, err := a.Append(ctx, message("r", id))
+		if err != nil || !got.Duplicate || got.Seq != seq {
+			t.Fatalf("%s was acknowledged as %d, now %+v, %v", id, seq, got, err)
+		}
+	}
+}
