@@ -83,8 +83,8 @@ type Options struct {
 	Cookie *http.Cookie
 	// Headers lists the request headers kept with a session, in any case of
 	// letters; all others are forgotten after the handshake. A value longer than
-	// 4 KiB is not kept. Default host, origin, referer, user-agent and
-	// accept-language. Non-nil and empty: none.
+	// 4 KiB is not kept. Default host, origin, referer, user-agent,
+	// accept-language and sec-websocket-extensions. Non-nil and empty: none.
 	Headers []string
 	// NodeID starts every session id: 6 characters of 0-9, A-Z, a-z, _ and -.
 	// Default: random. NewServer panics on anything else.
