@@ -173,9 +173,9 @@ func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 		srv.adapter.End(owner)
 		return errNotRecovered
 	}
-	// Accept first, then what was missed (DELIVERY.md, "Recovery", rule 3): a
-	// client that is cut off in between comes back with its old offset, which
-	// the reference server's order makes it lose.
+	// Accept first, then what was missed. In the reference server's order a
+	// client that is cut off in between has read events of a session that it
+	// does not know to be recovered yet, and gets them twice.
 	if err := s.accept(); err != nil {
 		return err
 	}

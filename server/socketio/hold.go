@@ -42,8 +42,8 @@ func (s *Socket) keepLocked(h heldEvent) bool {
 // and queues what was kept back if it was the last. It may wait for the
 // connection, and is called on a goroutine that works for the socket.
 //
-// DELIVERY.md, "Recovery", rule 3: offsets of held frames are at least the
-// cut's position. With several holds at once the cut of a later one says
+// Offsets of what was kept back are at least the cut's position, since all up to
+// there is in what the cut's answer shows. With several holds at once the cut of a later one says
 // nothing of what an earlier one kept back, so it is left out then; it is not
 // needed either, since a join's marker puts the node at its cut.
 func (s *Socket) release(cut *adapter.Position) {

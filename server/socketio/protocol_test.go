@@ -68,8 +68,8 @@ func echo(s *testServer) {
 	}
 }
 
-// TestVectors plays conversations of both protocols, WIRE.md sections 1.7 and
-// 2. A line "> x" is said, "< x" expected, "<b" and ">b" are binary in hex.
+// TestVectors plays conversations of both protocols, misbehaving clients among
+// them. A line "> x" is said, "< x" expected, "<b" and ">b" are binary in hex.
 // SID stands for any id, CLOSED for the end of the connection.
 func TestVectors(t *testing.T) {
 	tests := []struct {
@@ -300,7 +300,7 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// TestMsgpack plays the vectors of WIRE.md section 2 for the msgpack parser.
+// TestMsgpack plays a conversation with the msgpack parser.
 func TestMsgpack(t *testing.T) {
 	s := newTestServer(t, Options{})
 	echo(s)
