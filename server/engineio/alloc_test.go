@@ -66,7 +66,7 @@ func TestBroadcastAllocations(t *testing.T) {
 	n := testing.AllocsPerRun(500, func() {
 		p := sessions[0].Prepare(text, nil)
 		for _, s := range sessions {
-			s.Queue(p)
+			_ = s.Queue(p)
 		}
 	})
 	// The message and its bytes, and now and then a buffer that the pool had given

@@ -23,7 +23,7 @@ func drainAll(clients []*wsClient, bytes *atomic.Int64) (stop func()) {
 		if err != nil {
 			panic(err)
 		}
-		raw.Control(func(fd uintptr) { fds = append(fds, fd) })
+		_ = raw.Control(func(fd uintptr) { fds = append(fds, fd) })
 	}
 	var quit atomic.Bool
 	var wg sync.WaitGroup
@@ -98,7 +98,7 @@ func benchmarkFan(b *testing.B, n int) {
 // cpuTime is what this process has used, clients included.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
@@ -111,7 +111,7 @@ func BenchmarkEcho(b *testing.B) {
 	b.ReportAllocs()
 	before := cpuTime()
 	for b.Loop() {
-		c.nc.Write(msg)
+		_, _ = c.nc.Write(msg)
 		if _, _, err := c.next(); err != nil {
 			b.Fatal(err)
 		}

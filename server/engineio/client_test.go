@@ -282,11 +282,11 @@ func (c *wsClient) next() (op byte, payload []byte, err error) {
 	switch n {
 	case 126:
 		var l [2]byte
-		io.ReadFull(c.br, l[:])
+		_, _ = io.ReadFull(c.br, l[:])
 		n = uint64(binary.BigEndian.Uint16(l[:]))
 	case 127:
 		var l [8]byte
-		io.ReadFull(c.br, l[:])
+		_, _ = io.ReadFull(c.br, l[:])
 		n = binary.BigEndian.Uint64(l[:])
 	}
 	payload = make([]byte, n)

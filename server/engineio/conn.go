@@ -176,7 +176,7 @@ func (c *directConn) writeAll(b []byte, timeout time.Duration) error {
 
 func (c *directConn) shutdown() { shutdownConn(c.nc) }
 
-func (c *directConn) close() { c.nc.Close() }
+func (c *directConn) close() { _ = c.nc.Close() }
 
 // plainConn is any net.Conn: TLS that ends here, net.Pipe in tests, systems
 // without the direct form. It holds a read buffer, and every write waits on a
@@ -194,7 +194,6 @@ func (c *plainConn) read(r receiver, buffered []byte) error {
 		if err := r.received(buffered); err != nil {
 			return err
 		}
-		buffered = nil
 	}
 	var buf [4 << 10]byte
 	for {
@@ -221,23 +220,23 @@ func (c *plainConn) shutdown() { shutdownConn(c.nc) }
 func (c *plainConn) close() {
 	// Closing TLS says goodbye first, which can block: close below it.
 	if t, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
-		t.NetConn().Close()
+		_ = t.NetConn().Close()
 		return
 	}
-	c.nc.Close()
+	_ = c.nc.Close()
 }
 
 func writeBlocking(nc net.Conn, b []byte, timeout time.Duration) error {
-	nc.SetWriteDeadline(time.Now().Add(timeout))
+	_ = nc.SetWriteDeadline(time.Now().Add(timeout))
 	_, err := nc.Write(b)
-	nc.SetWriteDeadline(time.Time{})
+	_ = nc.SetWriteDeadline(time.Time{})
 	return err
 }
 
 // shutdownConn closes the writing half where there is one.
 func shutdownConn(nc net.Conn) {
 	if t, ok := nc.(*net.TCPConn); ok {
-		t.CloseWrite()
+		_ = t.CloseWrite()
 	}
 }
 

@@ -25,8 +25,8 @@ func TestTLS(t *testing.T) {
 	c.send("4" + big)
 	c.expectText("4" + big)
 	for range 100 {
-		e.s.Queue(e.s.Prepare([]byte("queued"), nil))
-		e.s.Send(e.s.Prepare([]byte("sent"), [][]byte{{1, 2}}))
+		_ = e.s.Queue(e.s.Prepare([]byte("queued"), nil))
+		_ = e.s.Send(e.s.Prepare([]byte("sent"), [][]byte{{1, 2}}))
 	}
 	for range 100 {
 		c.expectText("4queued")

@@ -120,12 +120,12 @@ func TestFrames(t *testing.T) {
 				c.open()
 				go func() { // the server may stop reading before all is written
 					if !bytewise {
-						c.nc.Write(tt.send)
+						_, _ = c.nc.Write(tt.send)
 						return
 					}
-					c.nc.(*net.TCPConn).SetNoDelay(true)
+					_ = c.nc.(*net.TCPConn).SetNoDelay(true)
 					for i := range tt.send {
-						c.nc.Write(tt.send[i : i+1])
+						_, _ = c.nc.Write(tt.send[i : i+1])
 						if i < 20 {
 							time.Sleep(50 * time.Microsecond)
 						}

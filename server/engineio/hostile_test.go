@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -88,7 +89,7 @@ func TestClientThatNeverReads(t *testing.T) {
 					time.Sleep(20 * time.Microsecond) // let the flushers fill the kernel's buffers
 				}
 			}
-			if err != engineio.ErrSlowClient {
+			if !errors.Is(err, engineio.ErrSlowClient) {
 				t.Fatalf("error %v", err)
 			}
 			if r := e.reason(t); r != "slow client" {
@@ -114,7 +115,7 @@ func TestWriteDeadline(t *testing.T) {
 	defer stop()
 	p := e.s.Prepare([]byte(strings.Repeat("x", 1<<20)), nil)
 	for range 40 {
-		e.s.Queue(p)
+		_ = e.s.Queue(p)
 	}
 	if r := e.reason(t); r != "slow client" || overflowed.Load() {
 		t.Errorf("reason %q, overflow %v", r, overflowed.Load())
@@ -152,13 +153,13 @@ func TestQueueBoundsWhilePolling(t *testing.T) {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}
-	if err := e.s.Queue(p); err != engineio.ErrSlowClient {
+	if err := e.s.Queue(p); !errors.Is(err, engineio.ErrSlowClient) {
 		t.Fatal(err)
 	}
 	if r := e.reason(t); r != "slow client" {
 		t.Error(r)
 	}
-	if err := e.s.Queue("something else"); err != engineio.ErrFrame {
+	if err := e.s.Queue("something else"); !errors.Is(err, engineio.ErrFrame) {
 		t.Error(err)
 	}
 }
@@ -178,7 +179,7 @@ func TestSlowBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	fmt.Fprintf(nc, "POST /?%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4abc", c.query)
+	_, _ = fmt.Fprintf(nc, "POST /?%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4abc", c.query)
 	if r := e.reason(t); r != "transport error" {
 		t.Error(r)
 	}
@@ -190,7 +191,7 @@ func TestSlowBody(t *testing.T) {
 	c = h.poller("4", "")
 	e = h.session()
 	nc, _ = net.Dial("tcp", h.addr)
-	fmt.Fprintf(nc, "POST /?%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4abc", c.query)
+	_, _ = fmt.Fprintf(nc, "POST /?%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4abc", c.query)
 	nc.Close()
 	if r := e.reason(t); r != "transport error" {
 		t.Error(r)
@@ -275,9 +276,9 @@ func TestOrderThroughUpgrade(t *testing.T) {
 			for n := range each {
 				p := s.Prepare([]byte(fmt.Sprintf("%d %d", i, n)), nil)
 				if n%2 == 0 {
-					s.Send(p)
+					_ = s.Send(p)
 				} else {
-					s.Queue(p)
+					_ = s.Queue(p)
 				}
 				if n%10 == 0 {
 					time.Sleep(time.Millisecond)

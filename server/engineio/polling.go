@@ -81,7 +81,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, session *Sess
 	if !ready {
 		// An HTTP server's ReadTimeout runs on while the answer is waited for, and
 		// would look like a client that gave up.
-		http.NewResponseController(w).SetReadDeadline(time.Time{})
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		select {
 		case <-p.wake:
 		case <-r.Context().Done():
@@ -190,8 +190,8 @@ func (s *Server) writePayload(w http.ResponseWriter, r *http.Request, session *S
 		out := bytes.NewBuffer((*third)[:0])
 		z := gzips.Get().(*gzip.Writer)
 		z.Reset(out)
-		z.Write(body) // to memory
-		z.Close()
+		_, _ = z.Write(body) // to memory
+		_ = z.Close()
 		gzips.Put(z)
 		*third = out.Bytes()
 		body = *third
@@ -199,7 +199,7 @@ func (s *Server) writePayload(w http.ResponseWriter, r *http.Request, session *S
 	}
 	head.Set("Content-Length", strconv.Itoa(len(body)))
 	// A poll may have waited longer than the HTTP server's own write timeout.
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.o.WriteTimeout))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.o.WriteTimeout))
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(body)
 	if h := s.o.Hooks.Polled; h != nil {
@@ -274,7 +274,7 @@ func (s *Server) servePost(w http.ResponseWriter, r *http.Request, session *Sess
 	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", "2")
-	io.WriteString(w, "ok")
+	_, _ = io.WriteString(w, "ok")
 }
 
 // post reads and handles one POST. reason is why the session must be closed, ""
@@ -327,7 +327,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b []byte) ([]b
 		return b, errTooBig
 	}
 	rc := http.NewResponseController(w)
-	rc.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
+	_ = rc.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
 	for {
 		if len(b) == cap(b) {
 			b = append(b, make([]byte, max(512, len(b)))...)[:len(b)]
@@ -339,7 +339,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b []byte) ([]b
 		}
 		if err == io.EOF {
 			// Only now: net/http reads on after a refusal, and must not wait longer.
-			rc.SetReadDeadline(time.Time{})
+			_ = rc.SetReadDeadline(time.Time{})
 			return b, nil
 		}
 		if err != nil {

@@ -143,7 +143,7 @@ func TestPollRespectsMaxPayload(t *testing.T) {
 	c := h.poller("4", "")
 	s := h.byID(c.sid)
 	for _, n := range []int{400, 400, 400, 3000, 1} {
-		s.Queue(s.Prepare([]byte(strings.Repeat("x", n)), nil))
+		_ = s.Queue(s.Prepare([]byte(strings.Repeat("x", n)), nil))
 	}
 	x := func(n int) string { return "4" + strings.Repeat("x", n) }
 	c.expect(x(400) + "\x1e" + x(400))
@@ -254,7 +254,7 @@ func TestPollingCloseByServer(t *testing.T) {
 	// Without: the next one gets what was queued and the close packet.
 	c = h.poller("4", "")
 	e = h.session()
-	e.s.Send(e.s.Prepare([]byte("last words"), nil))
+	_ = e.s.Send(e.s.Prepare([]byte("last words"), nil))
 	e.s.Close(engineio.ReasonForcedServerClose)
 	if r := e.reason(t); r != "forced server close" {
 		t.Error(r)

@@ -96,7 +96,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code RefusalCode
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	w.Write(body)
+	_, _ = w.Write(body)
 }
 
 // refuseEmpty answers with a status and no body.

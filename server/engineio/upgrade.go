@@ -33,7 +33,7 @@ func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, session *S
 		session.mu.Unlock()
 		// After the handshake and not instead of it, as Node: some clients take a
 		// refused handshake for a failure of the whole server.
-		ws.conn.writeAll(closeFrame.wire, time.Second)
+		_ = ws.conn.writeAll(closeFrame.wire, time.Second)
 		ws.conn.close()
 		s.upgradeFailed("second upgrade")
 		return

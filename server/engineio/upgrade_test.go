@@ -39,11 +39,11 @@ func TestUpgrade(t *testing.T) {
 			if s.Transport() != "polling" {
 				t.Error("upgraded too early")
 			}
-			s.Send(s.Prepare([]byte("by poll"), nil))
+			_ = s.Send(s.Prepare([]byte("by poll"), nil))
 			if a := c.get(); !strings.HasSuffix(a.body, "4by poll") {
 				t.Errorf("got %q", a.body)
 			}
-			s.Queue(s.Prepare([]byte("left in the queue"), nil))
+			_ = s.Queue(s.Prepare([]byte("left in the queue"), nil))
 
 			w.send("5")
 			w.expectText("4left in the queue")
@@ -109,7 +109,7 @@ func TestFailedUpgrades(t *testing.T) {
 		{"silence", func(*pollClient, *wsClient) {}},
 		{"silence after the probe", func(_ *pollClient, w *wsClient) { w.send("2probe") }},
 		{"closed by the client", func(_ *pollClient, w *wsClient) { w.raw(frame(0x80|opClose, nil)) }},
-		{"lost", func(_ *pollClient, w *wsClient) { w.nc.(*net.TCPConn).CloseWrite() }},
+		{"lost", func(_ *pollClient, w *wsClient) { _ = w.nc.(*net.TCPConn).CloseWrite() }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -212,7 +212,7 @@ func TestEarlyFrames(t *testing.T) {
 	early := "GET /?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" +
 		string(frame(0x80|opText, []byte("4early"))) + string(frame(0x80|opText, []byte("4bird")))
-	io.WriteString(nc, early)
+	_, _ = io.WriteString(nc, early)
 	var got strings.Builder
 	buf := make([]byte, 1000)
 	for !strings.Contains(got.String(), "4bird") {
@@ -245,7 +245,7 @@ func TestBadWebSocketHandshakes(t *testing.T) {
 			}
 			req += n + ": " + v + "\r\n"
 		}
-		io.WriteString(nc, req+"\r\n")
+		_, _ = io.WriteString(nc, req+"\r\n")
 		b, _ := io.ReadAll(nc)
 		nc.Close()
 		if !strings.HasPrefix(string(b), "HTTP/1.1 400 ") || !strings.HasSuffix(string(b), "Bad request") {

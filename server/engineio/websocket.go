@@ -59,7 +59,7 @@ func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, 
 	nc, rw, _, err := u.Upgrade(r, w)
 	if err != nil {
 		if nc != nil {
-			nc.Close()
+			_ = nc.Close()
 		}
 		return nil, nil, err
 	}
@@ -68,7 +68,7 @@ func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, 
 		// A copy, so that net/http's buffer goes.
 		buffered = append(buffered, peek...)
 	}
-	nc.SetDeadline(time.Time{})
+	_ = nc.SetDeadline(time.Time{})
 	return nc, buffered, nil
 }
 
@@ -108,7 +108,7 @@ func (w *webSocket) leave(reason string, e ending) {
 	if frame == nil {
 		frame = closeFrame
 	}
-	w.conn.writeAll(frame.wire, time.Second)
+	_ = w.conn.writeAll(frame.wire, time.Second)
 	w.abandon(reason)
 }
 

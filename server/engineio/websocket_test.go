@@ -2,6 +2,7 @@ package engineio_test
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -82,9 +83,9 @@ func TestWebSocketEcho(t *testing.T) {
 // text.
 func TestOpenPacketFirst(t *testing.T) {
 	h := startWith(t, engineio.Options{}, func(e *echo) engineio.Handler {
-		e.s.Send(e.s.Prepare([]byte("first"), nil))
-		e.s.Queue(e.s.Prepare([]byte("second"), [][]byte{{1}, {2, 3}}))
-		e.s.Send(e.s.Prepare([]byte("third"), nil))
+		_ = e.s.Send(e.s.Prepare([]byte("first"), nil))
+		_ = e.s.Queue(e.s.Prepare([]byte("second"), [][]byte{{1}, {2, 3}}))
+		_ = e.s.Send(e.s.Prepare([]byte("third"), nil))
 		return e
 	})
 	c := h.dial("&EIO=4")
@@ -135,7 +136,7 @@ func TestWebSocketClosings(t *testing.T) {
 			} else if tt.name == "server Abort" {
 				c.expectEnd()
 			}
-			if err := e.s.Send(e.s.Prepare([]byte("x"), nil)); err != engineio.ErrClosed {
+			if err := e.s.Send(e.s.Prepare([]byte("x"), nil)); !errors.Is(err, engineio.ErrClosed) {
 				t.Errorf("Send after the end: %v", err)
 			}
 		})
@@ -150,7 +151,7 @@ func TestCloseFlushes(t *testing.T) {
 	e := h.session()
 	text := bytes.Repeat([]byte("x"), 100_000)
 	for range 5 {
-		e.s.Queue(e.s.Prepare(text, nil))
+		_ = e.s.Queue(e.s.Prepare(text, nil))
 	}
 	e.s.Close(engineio.ReasonForcedServerClose)
 	for range 5 {

@@ -43,10 +43,10 @@ func readEverything(addr string) {
 		}
 		conns[i] = c
 		raw, _ := c.(*net.TCPConn).SyscallConn()
-		raw.Control(func(fd uintptr) { fds[i] = int(fd) })
+		_ = raw.Control(func(fd uintptr) { fds[i] = int(fd) })
 	}
 	go func() {
-		io.Copy(io.Discard, os.Stdin)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
 	buf := make([]byte, 256<<10)
@@ -62,7 +62,7 @@ func readEverything(addr string) {
 			continue
 		}
 		told = total
-		os.Stdout.Write(binary.BigEndian.AppendUint64(nil, total))
+		_, _ = os.Stdout.Write(binary.BigEndian.AppendUint64(nil, total))
 	}
 }
 
@@ -108,7 +108,7 @@ func BenchmarkWritePath(b *testing.B) {
 			if err := clients.Start(); err != nil {
 				b.Fatal(err)
 			}
-			defer clients.Wait()
+			defer func() { _ = clients.Wait() }()
 			defer stdin.Close()
 			conns := make([]net.Conn, writePathConns)
 			raws := make([]syscall.RawConn, writePathConns)
@@ -171,6 +171,6 @@ func BenchmarkWritePath(b *testing.B) {
 // used is the processor time of this process.
 func used() time.Duration {
 	var u syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -110,6 +110,9 @@ func BenchmarkAppendText(b *testing.B) {
 func BenchmarkAppendMsgpack(b *testing.B) {
 	p := benchPacket()
 	dst, err := AppendMsgpack(nil, p)
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.SetBytes(int64(len(p.Data)))
 	b.ReportAllocs()
 	for b.Loop() {
