@@ -33,8 +33,9 @@ cleanup() {
 trap cleanup EXIT
 
 (cd "$root" && go build -o "$work/antchat" ./server)
-port=$(node -p 'const s = require("net").createServer().listen(0, "127.0.0.1"); s.on("listening", () => { console.log(s.address().port); s.close(); }); ""' | head -n 1)
+port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
 env -u PORT -u REDIS_URL ANTCHAT_HTTP_ADDR=127.0.0.1 ANTCHAT_HTTP_PORT="$port" ANTCHAT_DATA_DIR="$work/data" ANTCHAT_RELAY_EVENTS=file \
+  ANTCHAT_ENGINE_PING_INTERVAL=3s ANTCHAT_ENGINE_PING_TIMEOUT=4s \
   "$work/antchat" >"$work/log" 2>&1 &
 server=$!
 url=http://127.0.0.1:$port
