@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf8"
 )
@@ -153,7 +154,9 @@ func (d *Decoder) text(b []byte) (*Packet, error) {
 		return nil, fmt.Errorf("%w: ack id with a leading zero", ErrMalformed)
 	}
 	p.HasID = n > 0
-	b = b[n:]
+	// Encoders of other languages (Go's, for one) end JSON with a line break,
+	// which JavaScript's parser passes over.
+	b = bytes.Trim(b[n:], " \t\r\n")
 
 	if err := checkPacket(&p, b, attachments, d.protocol, &d.limits); err != nil {
 		return nil, err
