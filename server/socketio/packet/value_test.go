@@ -51,7 +51,7 @@ func TestAppendReplaced(t *testing.T) {
 	write := func(dst []byte, num int) []byte { return fmt.Appendf(dst, "<%d>", num) }
 	for in, want := range map[string]string{
 		`["a",{"_placeholder":true,"num":0},{"b":[{ "num" : 1 , "_placeholder" : true }]}]`: `["a",<0>,{"b":[<1>]}]`,
-		`["{\"_placeholder\":true,\"num\":0}",{"x":1},{}]`:                                 `["{\"_placeholder\":true,\"num\":0}",{"x":1},{}]`,
+		`["{\"_placeholder\":true,\"num\":0}",{"x":1},{}]`:                                  `["{\"_placeholder\":true,\"num\":0}",{"x":1},{}]`,
 		`1`: `1`, `""`: `""`, `"\""`: `"\""`,
 	} {
 		if got := AppendReplaced(nil, []byte(in), write); string(got) != want {
