@@ -156,7 +156,7 @@ func (d *Decoder) text(b []byte) (*Packet, error) {
 	p.HasID = n > 0
 	// Encoders of other languages (Go's, for one) end JSON with a line break,
 	// which JavaScript's parser passes over.
-	b = bytes.Trim(b[n:], " \t\r\n")
+	b = bytes.TrimRight(b[n:], " \t\r\n")
 
 	if err := checkPacket(&p, b, attachments, d.protocol, &d.limits); err != nil {
 		return nil, err
