@@ -14,13 +14,13 @@ import (
 type fault uint8
 
 const (
-	none     fault = iota
-	refused        // not executed; may succeed later at the same place
-	elsewhere      // not executed; the primary is not here
-	noScript       // not executed; the script must be sent whole
-	full           // not executed; no memory
-	broken         // executed or not: nobody knows
-	wrong          // a bug or a setting: trying again is no use
+	none      fault = iota
+	refused         // not executed; may succeed later at the same place
+	elsewhere       // not executed; the primary is not here
+	noScript        // not executed; the script must be sent whole
+	full            // not executed; no memory
+	broken          // executed or not: nobody knows
+	wrong           // a bug or a setting: trying again is no use
 )
 
 // faultOf sorts an error. Redis checks all of these before a script's first

@@ -25,10 +25,17 @@ type pipe struct {
 	queue  []*op
 	space  chan struct{} // closed at the next drain; nil while nobody waits
 	closed bool
+	// numbers counts the kept emits in the order of the queue.
+	numbers uint64
 
 	wake chan struct{} // capacity 1
 	done chan struct{}
-	up   atomic.Bool // a connection is there
+	// down is since when there is no connection, in Unix milliseconds; 0 while
+	// there is one.
+	down atomic.Int64
+
+	// twice, for tests, treats every answer as lost once.
+	twice atomic.Bool
 
 	// Owned by the goroutine.
 	client *goredis.Client
@@ -37,19 +44,23 @@ type pipe struct {
 
 // op is one command on its way.
 type op struct {
-	cmd    []any
-	script *script // nil for a plain command
+	cmd []any
 	// once: never sent again when its outcome is unknown.
 	once bool
+	// numbered is the index in cmd that takes the number of a kept emit.
+	numbered int
 	// wait: a number of replicas must have it.
 	wait     bool
 	deadline time.Time
+	again    bool // for tests: was sent
 	// done takes the outcome, on the pipe's goroutine; it must not block.
 	done func(v any, err error)
 }
 
 func newPipe(l *lane) *pipe {
-	return &pipe{l: l, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	p := &pipe{l: l, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	p.down.Store(time.Now().UnixMilli())
+	return p
 }
 
 // push queues an op, waiting while the queue is full.
@@ -61,6 +72,10 @@ func (p *pipe) push(ctx context.Context, o *op) error {
 			return adapter.ErrClosed
 		}
 		if len(p.queue) < p.l.a.o.Queue {
+			if o.numbered > 0 {
+				p.numbers++
+				o.cmd[o.numbered] = p.numbers
+			}
 			p.queue = append(p.queue, o)
 			p.mu.Unlock()
 			p.poke()
@@ -128,6 +143,25 @@ func (p *pipe) do(ctx context.Context, o *op) (any, error) {
 	}
 }
 
+// away: there has been no connection for longer than a reconnection takes.
+func (p *pipe) away() bool {
+	since := p.down.Load()
+	return since != 0 && time.Now().UnixMilli()-since > 1000
+}
+
+// control queues a message that must not be lost for as long as this node
+// knows what it says; what fails in the end is written again with all the
+// rest.
+func (p *pipe) control(cmd []any) {
+	p.pushNow(&op{cmd: cmd, deadline: time.Now().Add(5 * time.Minute), done: func(v any, err error) {
+		if err != nil {
+			p.l.stale.Store(true)
+		} else if r, _ := v.([]any); len(r) > 0 && asText(r[0]) == "dead" {
+			p.l.a.reaped()
+		}
+	}})
+}
+
 func (p *pipe) close() {
 	p.mu.Lock()
 	p.closed = true
@@ -180,6 +214,9 @@ func (p *pipe) run() {
 		p.mu.Lock()
 		p.queue = p.expire(p.queue, closed)
 		p.mu.Unlock()
+		if fails == 1 && !closed {
+			continue // a new connection may be all it takes
+		}
 		pause := time.Duration(10+rand.IntN(40)) * time.Millisecond << min(fails, 4)
 		select {
 		case <-time.After(pause):
@@ -210,7 +247,7 @@ func (o *op) finish(v any, err error) {
 }
 
 func (p *pipe) hangUp() {
-	p.up.Store(false)
+	p.down.CompareAndSwap(0, time.Now().UnixMilli())
 	if p.conn != nil {
 		_ = p.conn.Close()
 		_ = p.client.Close()
@@ -238,7 +275,7 @@ func (p *pipe) dial(ctx context.Context) error {
 		return err
 	}
 	p.client, p.conn = client, conn
-	p.up.Store(true)
+	p.down.Store(0)
 	return nil
 }
 
@@ -277,6 +314,12 @@ func (p *pipe) send(batch []*op) ([]*op, error) {
 	var hangUp, move bool
 	for i, x := range batch {
 		v, err := cmds[i].Result()
+		if p.twice.Load() && !x.again && !x.once {
+			x.again = true
+			again = append(again, x)
+			why = errors.New("answers are lost")
+			continue
+		}
 		switch faultOf(err) {
 		case none:
 			if x.wait && short {

@@ -31,8 +31,8 @@ func load(parts ...string) *script {
 
 // scripts are read from the program once.
 type scripts struct {
-	append, emit, publish, cut, read, marker, repair, heads, beat, nodes, quit     *script
-	presence, people, reap, session, tokens, forget, sockets, count, setup *script
+	append, emit, publish, cut, read, marker, repair, heads, beat, nodes, quit *script
+	presence, people, reap, session, tokens, forget, sockets, count, setup     *script
 }
 
 var lua = sync.OnceValue(func() *scripts {

@@ -163,6 +163,9 @@ func (q *Sequencer) Close() {
 	<-q.done
 }
 
+// Pass lets an item pass now, ahead of what waits. Owner only.
+func (q *Sequencer) Pass(it Item) { it.pass(q) }
+
 // Position is the position that the sequencer has passed. Owner only.
 func (q *Sequencer) Position() adapter.Position { return q.position }
 

@@ -92,7 +92,7 @@ else
   if mode == 'read' then result[5] = readlog(rooms[1].full, ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
 end
 if sid ~= '' and mode ~= 'join' and mode ~= 'read' then
-  redis.call('SET', base .. 'i:' .. sid, node)
+  redis.call('SET', base .. 'i:' .. sid, inc .. ' ' .. op)
   redis.call('SADD', base .. 'in:' .. inc, sid)
 end
 save(l)

@@ -22,5 +22,5 @@ end
 local head = ' ' .. num(l.p) .. ' ' .. l.start .. '\n' .. body
 publish(channel, 'R' .. head)
 local node = sid ~= '' and redis.call('GET', base .. 'i:' .. sid)
-if node then publish('n:' .. node, 'r' .. head) end
+if node then publish('n:' .. string.sub(node, 1, 6), 'r' .. head) end
 return {'ok', num(l.p)}

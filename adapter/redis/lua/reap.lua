@@ -32,7 +32,7 @@ end
 left = left + redis.call('SCARD', base .. 'on:' .. who)
 for _, sid in ipairs(redis.call('SRANDMEMBER', base .. 'in:' .. who, chunk)) do
   redis.call('SREM', base .. 'in:' .. who, sid)
-  if redis.call('GET', base .. 'i:' .. sid) == string.sub(who, 1, 6) then redis.call('DEL', base .. 'i:' .. sid) end
+  if string.match(redis.call('GET', base .. 'i:' .. sid) or '', '^%S*') == who then redis.call('DEL', base .. 'i:' .. sid) end
 end
 left = left + redis.call('SCARD', base .. 'in:' .. who)
 if left == 0 then

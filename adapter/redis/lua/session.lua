@@ -13,7 +13,7 @@ end
 
 if op == 'claim' then
   local ns, window, lease, token = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
-  local result = {'ok'}
+  local result = {'ok', token, '', '', ''}
   if has then
     local o = redis.call('HMGET', okey, 'ns', 'sid', 'user', 'data', 'token', 'node', 'gone')
     if not o[1] then return {'none'} end
@@ -47,7 +47,6 @@ if op == 'claim' then
     end
   end
   result[6] = redis.call('HGETALL', jkey)
-  for i = #result + 1, 6 do result[i] = '' end
   return result
 end
 

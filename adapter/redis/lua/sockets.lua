@@ -1,7 +1,6 @@
 -- After the store lost something: which sockets are here.
-local node = ARGV[4]
-for i = 5, #ARGV do
-  redis.call('SET', base .. 'i:' .. ARGV[i], node)
+for i = 4, #ARGV, 2 do
+  redis.call('SET', base .. 'i:' .. ARGV[i], inc .. ' ' .. ARGV[i + 1])
   redis.call('SADD', base .. 'in:' .. inc, ARGV[i])
 end
 return {'ok'}

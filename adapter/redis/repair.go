@@ -1,0 +1,436 @@
+package redis
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/adapter/roomindex"
+)
+
+// stand is where a room stands for this node's members.
+type stand struct {
+	epoch string
+	seq   uint64
+}
+
+// logEntry is an entry as it stands in a room's stream.
+type logEntry struct {
+	epoch    string
+	seq, pos uint64
+	at       int64
+	body     []byte
+}
+
+// lost is a range of a room's log that is gone for good.
+type lostRange struct {
+	epoch    string
+	from, to uint64
+}
+
+// reconcile compares what the members of a room were shown with what its log
+// holds: cut is the last of the seqs shown that the log still holds as shown,
+// entries are those after cut, up to the repair's marker. It says what to
+// deliver, which ranges are lost, and where the room stands then (DELIVERY,
+// "Epoch").
+func reconcile(was stand, headEpoch string, headSeq, cut uint64, entries []logEntry) (lost []lostRange, now stand) {
+	now = was
+	if was.seq > cut {
+		// Shown, but the log has other entries at those seqs, or none.
+		lost = append(lost, lostRange{was.epoch, cut + 1, was.seq})
+		now.seq = cut
+	}
+	if headEpoch == "" {
+		return lost, stand{}
+	}
+	for _, e := range entries {
+		if e.seq > now.seq+1 {
+			epoch := now.epoch
+			if epoch == "" {
+				epoch = e.epoch
+			}
+			lost = append(lost, lostRange{epoch, now.seq + 1, e.seq - 1})
+		}
+		now = stand{e.epoch, e.seq}
+	}
+	return lost, now
+}
+
+// repair brings the room states of a new link to its marker and delivers what
+// was missed, merged by position over all rooms (DELIVERY, "Repair"). It runs
+// on a goroutine of its own while the reader buffers.
+func (l *lane) repair(ctx context.Context, gen uint64) {
+	begun := time.Now()
+	n, err := l.repairOnce(ctx, gen)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.a.note(fmt.Sprintf("repair lane %d", l.n), err)
+		}
+		l.lose(gen, l.a.conn.redact(err).Error())
+		return
+	}
+	if h := l.a.o.Hooks.Repaired; h != nil {
+		h(l.n, time.Since(begun), n)
+	}
+}
+
+func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
+	if err := l.checkSetup(ctx); err != nil {
+		return 0, err
+	}
+	id := l.a.nextID()
+	l.mu.Lock()
+	if l.gen != gen || l.state != linkSyncing {
+		l.mu.Unlock()
+		return 0, errLink
+	}
+	l.repairID = id
+	l.mu.Unlock()
+	c, start, err := l.mark(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+
+	// Rooms without members yet stay as they are until their first cut.
+	type room struct {
+		w    *watched
+		was  stand
+		full string
+	}
+	var rooms []room
+	var streams []string
+	l.mu.Lock()
+	low, newEra := l.pos, l.start != 0 && l.start != start
+	for name, w := range l.rooms {
+		if !w.set {
+			continue
+		}
+		rooms = append(rooms, room{w, stand{w.epoch, w.seq}, name})
+		streams = append(streams, "v:"+name)
+	}
+	l.mu.Unlock()
+	streams = append(streams, l.a.ownStreams(l)...)
+
+	var events []*roomindex.Event
+	type outcome struct {
+		w    *watched
+		now  stand
+		lost []lostRange
+	}
+	var outcomes []outcome
+	for part := range slices.Chunk(rooms, 100) {
+		args := []any{len(part)}
+		for _, r := range part {
+			args = append(args, "s", r.full, r.was.epoch, r.was.seq)
+		}
+		got, err := l.readRepair(ctx, args, len(part))
+		if err != nil {
+			return 0, err
+		}
+		for i, r := range part {
+			v := got.list(i)
+			entries, err := readEntries(v.list(3), c)
+			if err != nil {
+				return 0, err
+			}
+			lost, now := reconcile(r.was, v.text(0), v.number(1), v.number(2), entries)
+			for _, e := range entries {
+				ev, err := l.eventOfEntry(r.w.namespace, r.w.room, &e)
+				if err != nil {
+					l.a.drop("malformed entry")
+					continue
+				}
+				events = append(events, ev)
+			}
+			outcomes = append(outcomes, outcome{r.w, now, lost})
+		}
+	}
+	seen := make(map[uint64]bool)
+	for part := range slices.Chunk(streams, 100) {
+		args := []any{len(part)}
+		for _, s := range part {
+			args = append(args, "v", s, "", low)
+		}
+		got, err := l.readRepair(ctx, args, len(part))
+		if err != nil {
+			return 0, err
+		}
+		for i := range part {
+			for _, x := range got.list(i).list(0) {
+				pos, ev, err := l.eventOfKept(x)
+				if err != nil {
+					l.a.drop("malformed entry")
+					continue
+				}
+				if pos <= c && !seen[pos] {
+					seen[pos] = true
+					events = append(events, ev)
+				}
+			}
+		}
+	}
+	if err := l.fenceStale(ctx); err != nil {
+		return 0, err
+	}
+	slices.SortFunc(events, func(x, y *roomindex.Event) int { return cmp.Compare(x.Delivery.Pos, y.Delivery.Pos) })
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gen != gen || l.state != linkBuffering {
+		return 0, errLink
+	}
+	for _, o := range outcomes {
+		o.w.epoch, o.w.seq = o.now.epoch, o.now.seq
+		for _, r := range o.lost {
+			l.a.tellGap(o.w, r)
+		}
+	}
+	for _, ev := range events {
+		l.deliver(ev)
+	}
+	l.pos = max(l.pos, c)
+	l.start = start
+	l.push(func(q *roomindex.Sequencer) { q.Advance(l.n, c) })
+	l.state, l.reason = linkLive, ""
+	buffer := l.buffer
+	l.buffer, l.bufferBytes = nil, 0
+	for i := range buffer {
+		if l.state != linkLive {
+			return len(events), nil
+		}
+		l.handle(buffer[i].channel, &buffer[i].parcel)
+	}
+	if l.state != linkLive {
+		return len(events), nil
+	}
+	if newEra {
+		l.a.spawn(func() { l.rewrite() })
+	}
+	l.repaired.Add(1)
+	close(l.live)
+	return len(events), nil
+}
+
+// mark publishes a marker on the node's channel and waits until the link has
+// brought it.
+func (l *lane) mark(ctx context.Context, id string) (pos, start uint64, err error) {
+	ch := make(chan uint64, 1)
+	l.mu.Lock()
+	l.marks[id] = ch
+	low := l.pos
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		delete(l.marks, id)
+		l.mu.Unlock()
+	}()
+	v, err := l.eval(ctx, true, lua().marker, l.a.node, id, low)
+	if err == nil {
+		var r reply
+		if r, err = asReply(v); err == nil {
+			if r.text(0) == "dead" {
+				l.a.reaped()
+				err = adapter.ErrFenced
+			}
+			pos, start = r.number(1), r.number(2)
+		}
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	select {
+	case got, ok := <-ch:
+		if !ok {
+			return 0, 0, errLink
+		}
+		// Sent twice, the first marker counts.
+		return got, start, nil
+	case <-time.After(l.a.o.Timeout):
+		return 0, 0, errors.New("the marker did not come")
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
+	}
+}
+
+func (l *lane) readRepair(ctx context.Context, args []any, n int) (reply, error) {
+	v, err := l.eval(ctx, true, lua().repair, args...)
+	if err != nil {
+		return nil, err
+	}
+	r, err := asReply(v)
+	if err == nil && len(r) != n {
+		err = errWire
+	}
+	return r, err
+}
+
+// readEntries reads entries of a room's stream, up to a position.
+func readEntries(list reply, upTo uint64) ([]logEntry, error) {
+	out := make([]logEntry, 0, len(list))
+	for _, x := range list {
+		e, err := readLogEntry(x)
+		if err != nil {
+			return nil, err
+		}
+		if e.pos <= upTo {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// readLogEntry reads [id, [e, epoch, t, time, b, body]].
+func readLogEntry(x any) (e logEntry, err error) {
+	pair, _ := x.([]any)
+	if len(pair) != 2 {
+		return e, errWire
+	}
+	if e.seq, e.pos, err = entryID(asText(pair[0])); err != nil {
+		return e, err
+	}
+	fields, _ := pair[1].([]any)
+	if len(fields) != 6 {
+		return e, errWire
+	}
+	e.epoch = asText(fields[1])
+	e.at = int64(reply(fields).number(3))
+	e.body = []byte(asText(fields[5]))
+	return e, nil
+}
+
+func (l *lane) deliveryOf(namespace, room string, e *logEntry) (*adapter.Delivery, error) {
+	d := &adapter.Delivery{
+		Namespace: namespace, Class: adapter.Logged, Room: room, Epoch: e.epoch, Seq: e.seq,
+		Time: time.UnixMilli(e.at), Lane: l.n, Pos: e.pos,
+	}
+	d.Position[l.n] = e.pos
+	return d, readEntry(e.body, d)
+}
+
+func (l *lane) eventOfEntry(namespace, room string, e *logEntry) (*roomindex.Event, error) {
+	d, err := l.deliveryOf(namespace, room, e)
+	if err != nil {
+		return nil, err
+	}
+	return &roomindex.Event{Delivery: *d, Target: adapter.Target{Namespace: namespace, Rooms: []string{room}}}, nil
+}
+
+// readKept reads [id, [b, body]] of a stream of kept emits.
+func readKept(x any) (pos uint64, e *emission, err error) {
+	pair, _ := x.([]any)
+	if len(pair) != 2 {
+		return 0, nil, errWire
+	}
+	if pos, _, err = entryID(asText(pair[0])); err != nil {
+		return 0, nil, err
+	}
+	fields, _ := pair[1].([]any)
+	if len(fields) != 2 {
+		return 0, nil, errWire
+	}
+	e, err = readEmission([]byte(asText(fields[1])))
+	return pos, e, err
+}
+
+func (l *lane) eventOfKept(x any) (uint64, *roomindex.Event, error) {
+	pos, e, err := readKept(x)
+	if err != nil {
+		return 0, nil, err
+	}
+	return pos, l.a.eventOf(l, e, adapter.Recoverable, pos), nil
+}
+
+// ownStreams are the streams of kept emits that are for this node whatever its
+// rooms: those to its sockets' ids, and in lane 0 those to whole namespaces.
+func (a *Adapter) ownStreams(l *lane) []string {
+	var out []string
+	for _, ns := range a.openNamespaces() {
+		if l.n == 0 {
+			out = append(out, "w:"+ns)
+		}
+		n := a.seq.Namespace(ns)
+		if n == nil {
+			continue
+		}
+		for _, f := range n.Index.Find(&adapter.Target{Namespace: ns}) {
+			if id := f.Socket.ID(); a.laneOf(ns, id) == l {
+				out = append(out, "v:"+fullName(ns, id))
+			}
+		}
+	}
+	return out
+}
+
+func (a *Adapter) tellGap(w *watched, r lostRange) {
+	g := roomindex.Gap{Namespace: w.namespace, Room: w.room, Epoch: r.epoch, From: r.from, To: r.to}
+	a.seq.Push(&g)
+	if h := a.o.Hooks.Gap; h != nil {
+		h(r.to - r.from + 1)
+	}
+	a.o.Logger.Warn("messages of a room are lost for good", "room", w.room, "namespace", w.namespace, "from", r.from, "to", r.to)
+}
+
+// audit looks at the heads of all subscribed rooms: none may be ahead of what
+// the link has brought (DELIVERY, "Link").
+func (l *lane) audit(ctx context.Context) error {
+	l.mu.Lock()
+	if l.state != linkLive {
+		l.mu.Unlock()
+		return nil
+	}
+	gen := l.gen
+	var names []string
+	for name, w := range l.rooms {
+		if w.set {
+			names = append(names, name)
+		}
+	}
+	l.mu.Unlock()
+	type head struct {
+		name string
+		at   stand
+	}
+	var heads []head
+	for part := range slices.Chunk(names, 1000) {
+		args := []any{"named"}
+		for _, name := range part {
+			args = append(args, name)
+		}
+		v, err := l.eval(ctx, true, lua().heads, args...)
+		if err != nil {
+			return err
+		}
+		r, err := asReply(v)
+		if err != nil || len(r) != 2*len(part) {
+			return errWire
+		}
+		for i, name := range part {
+			heads = append(heads, head{name, stand{r.text(2 * i), r.number(2*i + 1)}})
+		}
+	}
+	// Once this marker is here, everything up to those heads must be too.
+	if _, _, err := l.mark(ctx, l.a.nextID()); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gen != gen || l.state != linkLive {
+		return nil
+	}
+	for _, h := range heads {
+		w := l.rooms[h.name]
+		if w == nil || !w.set || strings.Compare(h.name, fullName(w.namespace, w.room)) != 0 {
+			continue
+		}
+		if w.seq < h.at.seq || w.seq == h.at.seq && w.epoch != h.at.epoch {
+			l.loseLocked("an audit found a room's head ahead of the link")
+			return nil
+		}
+	}
+	return nil
+}
