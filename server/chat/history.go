@@ -72,23 +72,28 @@ func (c *Chat) JoinRead(q JoinQuery) *adapter.LogRead {
 // Joined makes the page of a join: the newest messages the client lacks, up to
 // the cut. A cut can only read forward from Since; when more is missing than
 // the limit, the newest are read again from below the cut, where nothing
-// changes any more.
+// changes any more. A client that is ahead of the room saw numbers that were
+// lost and began again: it lacks all that there is.
 func (c *Chat) Joined(ctx context.Context, q JoinQuery, cut *adapter.LogSlice) (Page, error) {
 	page := c.page(cut)
-	if q.Since == nil || !cut.More || len(cut.Entries) == 0 {
+	ahead := q.Since != nil && *q.Since > cut.Head
+	if q.Since == nil || !ahead && (!cut.More || len(cut.Entries) == 0) {
 		c.fill(&page, cut.Entries, cut.More, true)
 		return page, nil
 	}
-	first := cut.Entries[0].Seq
 	newest, err := c.log.Read(ctx, c.namespace, cut.Room, adapter.LogRead{Before: cut.Head + 1, Limit: c.limits.limit(q.Limit)})
 	if err != nil {
 		return Page{}, fmt.Errorf("read the newest messages: %w", err)
 	}
-	entries := newest.Entries
-	for len(entries) > 0 && entries[0].Seq < first {
-		entries = entries[1:]
+	entries, more := newest.Entries, newest.More
+	if !ahead {
+		first := cut.Entries[0].Seq
+		for len(entries) > 0 && entries[0].Seq < first {
+			entries = entries[1:]
+		}
+		more = len(entries) > 0 && entries[0].Seq > first
 	}
-	c.fill(&page, entries, len(entries) > 0 && entries[0].Seq > first, true)
+	c.fill(&page, entries, more, true)
 	return page, nil
 }
 

@@ -105,6 +105,9 @@ func (c *Counts) Add(room string, numUsers int) (first bool) {
 	return first
 }
 
+// Forget drops a room's number, since the room was told a later one by itself.
+func (c *Counts) Forget(room string) { delete(c.rooms, room) }
+
 // Take hands over what is to be told and begins anew.
 func (c *Counts) Take() map[string]int {
 	rooms := c.rooms

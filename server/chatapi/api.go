@@ -167,8 +167,17 @@ func on[In, Out any](a *API, event string, h func(ctx context.Context, m *member
 	socketio.On(a.ns, event, func(ctx context.Context, s *socketio.Socket, in In) (Out, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 		defer cancel()
-		return h(ctx, a.member(s), in)
+		return h(ctx, a.begin(ctx, s), in)
 	})
+}
+
+// begin opens a request of a socket.
+func (a *API) begin(ctx context.Context, s *socketio.Socket) *member {
+	m := a.member(s)
+	if err := a.align(ctx, m); err != nil {
+		a.options.Logger.Debug("presence not aligned", "err", err) // the next request tries again
+	}
+	return m
 }
 
 // refused is the middleware that counts and logs what fails.

@@ -24,6 +24,8 @@ type member struct {
 	// handle is this connection's in the rosters, "" for a guest. A recovered
 	// socket keeps its id but not its handle.
 	handle string
+	// present are the chat rooms whose rosters have the handle, ascending.
+	present []string
 }
 
 // member is a socket's, made anew for a guest.
@@ -185,7 +187,7 @@ func (a *API) resumed(ctx context.Context, s *socketio.Socket) error {
 	m := &member{socket: s}
 	m.named(r.Name)
 	a.members.Store(s, m)
-	return a.enterAll(ctx, m)
+	return a.align(ctx, m)
 }
 
 // catchUp puts a socket of the tutorial's vocabulary into the lobby and sends
@@ -252,16 +254,6 @@ func newestFitting(entries []*adapter.Delivery, seq uint64, size int) []*adapter
 	return entries[i:]
 }
 
-// enterAll counts a named person as present in all its rooms.
-func (a *API) enterAll(ctx context.Context, m *member) error {
-	for _, room := range chat.Rooms(m.socket.Rooms()) {
-		if _, err := a.chat.Enter(ctx, room, m.handle, m.author()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // disconnected takes the socket out of what it was counted in. A lost
 // connection keeps its place for the grace time.
 func (a *API) disconnected(ctx context.Context, s *socketio.Socket, reason socketio.DisconnectReason) {
@@ -269,10 +261,8 @@ func (a *API) disconnected(ctx context.Context, s *socketio.Socket, reason socke
 	a.members.Delete(s)
 	for _, room := range chat.Rooms(s.Rooms()) {
 		a.silence(ctx, s.ID(), room)
-		if !m.guest() {
-			a.chat.Exit(room, m.handle, s.User(), !reason.Recovers() && reason != socketio.ReasonTakenOver)
-		}
 	}
+	a.exitAll(m, !reason.Recovers() && reason != socketio.ReasonTakenOver)
 }
 
 // dataOf is what the session keeps.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
@@ -20,6 +21,7 @@ type fragile struct {
 	*local.Adapter
 	fail atomic.Pointer[error]
 	late atomic.Bool // an append happens, and only its answer is lost
+	hang atomic.Bool // People waits for its context's end
 }
 
 func (s *fragile) err() error {
@@ -47,6 +49,10 @@ func (s *fragile) Enter(ctx context.Context, namespace, room, socketID string, p
 }
 
 func (s *fragile) People(ctx context.Context, namespace, room, after string, limit int) ([]adapter.Person, int, error) {
+	if s.hang.Load() {
+		<-ctx.Done()
+		return nil, 0, fmt.Errorf("store: %w", ctx.Err())
+	}
 	if err := s.err(); err != nil {
 		return nil, 0, err
 	}
@@ -100,6 +106,26 @@ func TestStoreFails(t *testing.T) {
 	nextAs[chat.Message](watcher, "new message")
 	f.barrier(watcher)
 	watcher.nothing("new message", "user joined", "user left")
+}
+
+// A join whose time has run out is no join, although taking it back needs time
+// too.
+func TestJoinRunsOutOfTime(t *testing.T) {
+	a, err := local.Open(local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &fragile{Adapter: a}
+	f := newChatOver(t, store, a, Options{StoreTimeout: 100 * time.Millisecond})
+	c := f.dial(hello{})
+	store.hang.Store(true)
+	if p := c.refusal("join room", "tea"); p.Code != CodeUnavailable {
+		t.Errorf("refused with %+v", p)
+	}
+	store.hang.Store(false)
+	if p := c.refusal("new message", map[string]any{"room": "tea", "message": "x"}); p.Code != CodeNotMember {
+		t.Errorf("after the join: %+v", p)
+	}
 }
 
 // Every error that a handler can meet has a code of the closed list, and never

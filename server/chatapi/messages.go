@@ -33,7 +33,7 @@ func (a *API) chatMessage(ctx context.Context, s *socketio.Socket, e *socketio.I
 	if clientOffset != nil {
 		id = *clientOffset
 	}
-	_, err := a.send(ctx, a.member(s), chat.Lobby, text, id)
+	_, err := a.send(ctx, a.begin(ctx, s), chat.Lobby, text, id)
 	return socketio.Reply{}, err
 }
 

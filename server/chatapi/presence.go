@@ -11,7 +11,8 @@ import (
 )
 
 // presenceEvent tells a room's members of a change, on the sequencer. The
-// number of a big room is left to the worker.
+// number of a big room is left to the worker, which must not tell it after a
+// later one.
 func (a *API) presenceEvent(c adapter.PresenceChange) (e adapter.Event, exceptUser string, ok bool) {
 	news, ok := a.chat.Announce(c)
 	if !ok {
@@ -26,6 +27,9 @@ func (a *API) presenceEvent(c adapter.PresenceChange) (e adapter.Event, exceptUs
 		}
 		return adapter.Event{}, "", false
 	}
+	a.mu.Lock()
+	a.counts.Forget(news.Room)
+	a.mu.Unlock()
 	name := eventUserLeft
 	if news.Joined {
 		name = eventUserJoined

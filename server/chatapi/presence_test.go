@@ -1,6 +1,7 @@
 package chatapi
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -100,5 +101,78 @@ func TestTypingIsNotRepeated(t *testing.T) {
 	bob.mu.Unlock()
 	if n > 2 { // two, should the machine sleep for a second
 		t.Errorf("told %d times", n)
+	}
+}
+
+// A room that becomes small again is told each coming and going; the number
+// that it was to be told before must not follow.
+func TestNoStaleNumber(t *testing.T) {
+	f := newChat(t, Options{Limits: chat.Limits{AnnounceMax: 2}, CountInterval: 200 * time.Millisecond}, local.Options{})
+	watcher := f.dial(hello{})
+	var all []*client
+	for i := range 3 {
+		c := f.dial(hello{})
+		call[AddedUser](c, "add user", fmt.Sprint("p", i))
+		all = append(all, c)
+	}
+	for n := 0; n != 3; { // now the worker waits for its interval
+		n = nextAs[RoomUsers](watcher, "room users").NumUsers
+	}
+	all[2].leave() // counted: the room had been big
+	all[1].leave() // told
+	if u := nextAs[UserChange](watcher, "user left"); u.NumUsers != 1 {
+		t.Errorf("user left %+v", u)
+	}
+	f.api.mu.Lock()
+	n := f.api.counts.Len()
+	f.api.mu.Unlock()
+	if n != 0 {
+		t.Error("the room is still to be told the number that it had before")
+	}
+}
+
+// Who is moved by somebody else, another node or the embedding program, is
+// present where it is a member from its next request on, and nowhere once it
+// has gone.
+func TestMovedFromOutside(t *testing.T) {
+	f := newDefault(t)
+	watcher, ann := f.dial(hello{}), f.dial(hello{})
+	for _, room := range []string{"tea", "cake", "milk"} {
+		call[JoinedRoom](watcher, "join room", room)
+	}
+	call[AddedUser](ann, "add user", "Ann")
+	for _, room := range []string{"tea", "cake"} {
+		call[JoinedRoom](ann, "join room", room)
+	}
+	in := func(room string) int { return call[RoomPeople](watcher, "who", room).NumUsers }
+	move := func(f func(ctx context.Context, rooms ...string) error, room string) {
+		t.Helper()
+		if err := f(t.Context(), chat.AdapterRoom(room)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sockets := f.sio.Of("/").To(ann.sid)
+	move(sockets.SocketsLeave, "tea")
+	move(sockets.SocketsJoin, "milk")
+	f.barrier(watcher)
+	call[RoomPeople](ann, "who")
+	for room, want := range map[string]int{"tea": 0, "cake": 1, "milk": 1, "lobby": 1} {
+		if got := in(room); got != want {
+			t.Errorf("%s: %d people, want %d", room, got, want)
+		}
+	}
+	if u := nextAs[UserChange](watcher, "user left"); u != (UserChange{"Ann", 0, "tea"}) {
+		t.Errorf("user left %+v", u)
+	}
+	move(sockets.SocketsLeave, "cake")
+	f.barrier(watcher)
+	ann.leave() // without another request
+	for range []string{"cake", "milk", "lobby"} {
+		nextAs[UserChange](watcher, "user left")
+	}
+	for _, room := range []string{"tea", "cake", "milk", "lobby"} {
+		if got := in(room); got != 0 {
+			t.Errorf("%s: %d people after the end", room, got)
+		}
 	}
 }

@@ -21,7 +21,7 @@ func (a *API) relay(ctx context.Context, s *socketio.Socket, e *socketio.Incomin
 	if err != nil {
 		return socketio.Reply{}, err
 	}
-	if !a.member(s).in(room) {
+	if !a.begin(ctx, s).in(room) {
 		return socketio.Reply{}, chat.ErrNotMember
 	}
 	return socketio.Reply{}, s.To(chat.AdapterRoom(room)).EmitEvent(ctx, e.Event)

@@ -42,15 +42,13 @@ func (a *API) introduce(ctx context.Context, m *member, name string) error {
 	}
 	m.named(name)
 	a.members.Store(m.socket, m)
-	if err = a.enterAll(ctx, m); err == nil {
+	if err = a.align(ctx, m); err == nil {
 		r.Name = name
 		err = m.socket.SetData(r)
 	}
 	if err != nil {
 		a.members.Delete(m.socket)
-		for _, room := range chat.Rooms(m.socket.Rooms()) {
-			a.chat.Exit(room, m.handle, m.socket.User(), true)
-		}
+		a.exitAll(m, true)
 		return err
 	}
 	if a.options.Hooks.Named != nil {
@@ -81,7 +79,10 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 	}
 	answer, err := a.joined(ctx, m, room, query, cut.Read)
 	if err != nil && !was {
-		// The client is told that it has not joined, so it must not have.
+		// The client is told that it has not joined, so it must not have. The
+		// request's time may be what has run out.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.options.StoreTimeout)
+		defer cancel()
 		if err := a.leave(ctx, m, room); err != nil {
 			a.options.Logger.Debug("leave after a join that failed", "room", room, "err", err)
 		}
@@ -110,9 +111,7 @@ func (a *API) leave(ctx context.Context, m *member, room string) error {
 		return err
 	}
 	a.silence(ctx, m.socket.ID(), room)
-	if !m.guest() {
-		a.chat.Exit(room, m.handle, m.socket.User(), true)
-	}
+	a.exit(m, room, true)
 	return nil
 }
 
@@ -151,10 +150,8 @@ func (a *API) joined(ctx context.Context, m *member, room string, q chat.JoinQue
 	if err != nil {
 		return JoinedRoom{}, err
 	}
-	if !m.guest() {
-		if _, err := a.chat.Enter(ctx, room, m.handle, m.author()); err != nil {
-			return JoinedRoom{}, err
-		}
+	if err := a.enter(ctx, m, room); err != nil {
+		return JoinedRoom{}, err
 	}
 	roster, err := a.chat.Who(ctx, room)
 	if err != nil {

@@ -1,0 +1,66 @@
+package chatapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/antchat/antchat/server/chat"
+)
+
+// enter counts a named person as present in a room.
+func (a *API) enter(ctx context.Context, m *member, room string) error {
+	if m.guest() {
+		return nil
+	}
+	i, was := slices.BinarySearch(m.present, room)
+	if !was {
+		m.present = slices.Insert(m.present, i, room)
+	}
+	_, err := a.chat.Enter(ctx, room, m.handle, m.author())
+	if err != nil && !was {
+		a.exit(m, room, true) // it may have happened all the same
+	}
+	return err
+}
+
+// exit takes enter back.
+func (a *API) exit(m *member, room string, deliberate bool) {
+	if i, found := slices.BinarySearch(m.present, room); found {
+		m.present = slices.Delete(m.present, i, i+1)
+		a.chat.Exit(room, m.handle, m.socket.User(), deliberate)
+	}
+}
+
+// exitAll takes every enter back.
+func (a *API) exitAll(m *member, deliberate bool) {
+	for _, room := range slices.Clone(m.present) {
+		a.exit(m, room, deliberate)
+	}
+}
+
+// align makes a named person present where the socket is a member, and nowhere
+// else. The two part when somebody else moves the socket (SocketsJoin,
+// SocketsLeave): nobody is told of that, so it is looked for at each request.
+func (a *API) align(ctx context.Context, m *member) error {
+	if m.guest() {
+		return nil
+	}
+	rooms := chat.Rooms(m.socket.Rooms()) // ascending
+	if slices.Equal(rooms, m.present) {
+		return nil
+	}
+	for _, room := range slices.Clone(m.present) {
+		if _, in := slices.BinarySearch(rooms, room); !in {
+			a.exit(m, room, true)
+		}
+	}
+	for _, room := range rooms {
+		if _, present := slices.BinarySearch(m.present, room); present {
+			continue
+		}
+		if err := a.enter(ctx, m, room); err != nil {
+			return err
+		}
+	}
+	return nil
+}
