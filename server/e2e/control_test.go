@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -127,7 +128,7 @@ func (c *control) listen(ws *rawWS) {
 			continue // the lobby: everybody is in it
 		}
 		if err != nil || m.Seq != seq {
-			c.fail(fmt.Errorf("heard %q, expected seq %d (%v)", p, seq, err))
+			c.fail(errors.Join(fmt.Errorf("heard %q, expected seq %d", p, seq), err))
 			return
 		}
 		if m.Message == "bye" {

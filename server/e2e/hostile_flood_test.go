@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -57,8 +56,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 	for i, ws := range asleep {
 		ws.conn.SetReadDeadline(time.Now().Add(deadline))
 		got, err := io.Copy(io.Discard, ws.conn)
-		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() {
+		if timedOut(err) {
 			t.Errorf("sleeper %d: %d bytes, and the connection is still open", i, got)
 		}
 		if got > 6<<20 {
@@ -97,8 +95,7 @@ func TestSilentClients(t *testing.T) {
 		_ = ws.conn.SetReadDeadline(time.Now().Add(deadline))
 		for {
 			if _, _, err := ws.read(); err != nil {
-				var timeout net.Error
-				if errors.As(err, &timeout) && timeout.Timeout() {
+				if timedOut(err) {
 					t.Error("a silent client is kept")
 				}
 				return

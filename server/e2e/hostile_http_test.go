@@ -139,10 +139,8 @@ func TestHostilePolling(t *testing.T) {
 		s.connect()
 		conn := rawPost(t, p, s, 1000, `42["half`)
 		_ = conn.SetReadDeadline(time.Now().Add(deadline))
-		if _, err := io.Copy(io.Discard, conn); err != nil {
-			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-				t.Error("the server goes on waiting for the body")
-			}
+		if _, err := io.Copy(io.Discard, conn); timedOut(err) {
+			t.Error("the server goes on waiting for the body")
 		}
 	})
 	c.advance()
@@ -157,7 +155,7 @@ func rawPost(t *testing.T, p *process, s *pollSession, length int, part string) 
 	}
 	t.Cleanup(func() { conn.Close() })
 	_, path, _ := strings.Cut(s.url, p.addr)
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", path, p.addr, plain, length, part)
+	_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", path, p.addr, plain, length, part)
 	return conn
 }
 
@@ -185,10 +183,10 @@ func TestSlowAndBrokenHTTP(t *testing.T) {
 			_, _ = io.WriteString(conn, request)
 			_ = conn.SetReadDeadline(time.Now().Add(deadline))
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if timedOut(err) {
+				t.Error("the server neither answers nor closes")
+			}
 			if err != nil {
-				if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-					t.Error("the server neither answers nor closes")
-				}
 				return
 			}
 			resp.Body.Close()

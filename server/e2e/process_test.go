@@ -130,7 +130,9 @@ func (p *process) kill() {
 		return
 	}
 	_ = p.cmd.Process.Kill()
-	<-p.gone
+	if err := <-p.gone; err == nil {
+		p.t.Log("the server had ended by itself")
+	}
 	p.cmd = nil
 }
 

@@ -207,12 +207,11 @@ func (ws *rawWS) closed() int {
 	for end := time.Now().Add(deadline); ; {
 		_, err := ws.packetUntil(end)
 		var c closedError
-		var timeout net.Error
 		switch {
 		case err == nil:
 		case errors.As(err, &c):
 			return c.code()
-		case errors.As(err, &timeout) && timeout.Timeout():
+		case timedOut(err):
 			ws.t.Fatal("the server keeps the connection open")
 		default:
 			return 0
@@ -263,4 +262,10 @@ func (ws *rawWS) mustCall(out any, event string, args ...any) {
 func refused(ack json.RawMessage) bool {
 	var answer struct{ Error json.RawMessage }
 	return json.Unmarshal(ack, &answer) == nil && answer.Error != nil
+}
+
+// timedOut: a deadline passed, as against an end of the connection.
+func timedOut(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }

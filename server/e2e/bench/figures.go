@@ -43,9 +43,10 @@ var rows = []struct {
 	{"connect rate", "  connects a second", 0, 0},
 }
 
-func (f *figures) print(w io.Writer) {
+func (f *figures) print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "what\tNode socket.io (range)\tAntchat (range)\tratio\ttarget")
+	// Flush returns the error of any write before it.
+	_, _ = fmt.Fprintln(table, "what\tNode socket.io (range)\tAntchat (range)\tratio\ttarget")
 	for _, r := range rows {
 		byPeer := f.values[r.key]
 		if byPeer == nil {
@@ -63,9 +64,9 @@ func (f *figures) print(w io.Writer) {
 				}
 			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.label, spread(node, r.digits), spread(ours, r.digits), ratio, target)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.label, spread(node, r.digits), spread(ours, r.digits), ratio, target)
 	}
-	table.Flush()
+	return table.Flush()
 }
 
 func spread(v []float64, digits int) string {

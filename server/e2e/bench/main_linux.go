@@ -87,7 +87,7 @@ func bench(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		bin := filepath.Join(dir, "antchat-bench")
 		build := exec.CommandContext(ctx, "go", "build", "-o", bin, "./server/e2e/bench/antchat")
 		build.Dir, build.Stderr = root, os.Stderr
@@ -101,7 +101,7 @@ func bench(ctx context.Context) error {
 			return errors.New("node is missing (20 or later)")
 		}
 		if _, err := os.Stat(filepath.Join(root, "server/e2e/node_modules/socket.io")); err != nil {
-			return errors.New("Node's socket.io is missing: run npm ci in server/e2e")
+			return errors.New("the npm package socket.io is missing: run npm ci in server/e2e")
 		}
 	}
 
@@ -127,8 +127,7 @@ func bench(ctx context.Context) error {
 			}
 		}
 	}
-	figures.print(os.Stdout)
-	return nil
+	return figures.print(os.Stdout)
 }
 
 // one measures one server once.

@@ -65,7 +65,7 @@ func serve(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/engine.io/", echoes)
 	mux.Handle("/socket.io/", apps)
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	server := &http.Server{Addr: *addr, Handler: cors.AllowAll().Handler(mux), ReadHeaderTimeout: 10 * time.Second}
 
 	failed := make(chan error, 1)
