@@ -79,7 +79,7 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) error 
 	}
 
 	logger := newLogger(c.Logging, stderr)
-	warnFileLimit(logger, c.Engine.MaxSessions)
+	fitFileLimit(c, logger)
 	p, err := newProgram(c, logger)
 	if err != nil {
 		return err

@@ -244,11 +244,15 @@ func tlsSettings(c *config.Config) (*tls.Config, error) {
 }
 
 func adapterOptions(c *config.Config, logger *slog.Logger) local.Options {
+	grace := c.Presence.Grace
+	if grace == 0 {
+		grace = -1 // none: zero is the option's default
+	}
 	return local.Options{
 		Dir:          c.Data.Dir,
 		NodeID:       c.Node.ID,
 		Window:       c.Recovery.Window, // 0: the default, unused
-		Grace:        c.Presence.Grace,
+		Grace:        grace,
 		LogMax:       c.Log.MaxMessages,
 		LogAge:       c.Log.MaxAge,
 		MaxLogRooms:  c.Log.MaxRooms,

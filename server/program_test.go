@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/config"
 )
 
@@ -146,6 +147,22 @@ func TestLimitsReachTheEndpoint(t *testing.T) {
 	}
 	if body, err := fetch(p.url() + "socket.io/?EIO=3&transport=polling"); err == nil || !strings.Contains(err.Error(), `"code":5`) {
 		t.Errorf("revision 3: %s, %v", body, err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A grace of 0 is what it says, not the default.
+func TestNoGraceReachesTheStore(t *testing.T) {
+	p, stop := serve(t, "--presence.grace", "0")
+	ctx := t.Context()
+	if _, err := p.adapter.Enter(ctx, "/", "room", "socket", adapter.Person{User: "u"}); err != nil {
+		t.Fatal(err)
+	}
+	p.adapter.Exit("/", "room", "socket", "u", true)
+	if _, n, err := p.adapter.People(ctx, "/", "room", "", 0); n != 0 || err != nil {
+		t.Errorf("%d people, %v", n, err)
 	}
 	if err := stop(); err != nil {
 		t.Error(err)

@@ -177,7 +177,11 @@ func (a *Adapter) shutDown() error {
 
 // tidy is the janitor: everything that happens because time has passed.
 func (a *Adapter) tidy() {
-	tick := min(max(min(a.o.Grace, a.o.Window)/8, 5*time.Millisecond), 250*time.Millisecond)
+	shortest := a.o.Window
+	if a.o.Grace > 0 {
+		shortest = min(shortest, a.o.Grace)
+	}
+	tick := min(max(shortest/8, 5*time.Millisecond), 250*time.Millisecond)
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	var last, lastMark, lastSweep int64

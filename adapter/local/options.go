@@ -18,10 +18,10 @@ type Options struct {
 	NodeID string
 
 	// Window is how long a lost session can be recovered: 2 minutes. Negative
-	// is refused, as for all durations here.
+	// is refused, as for all durations here but Grace.
 	Window time.Duration
 	// Grace is how long a person whose last connection was lost still counts
-	// as present: 10 seconds.
+	// as present: 10 seconds. Negative: not at all.
 	Grace time.Duration
 	// FlushInterval is how long a session's change may wait for the disk when
 	// no append takes it along: 100 ms.
@@ -134,7 +134,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Clock = time.Now
 	}
 	switch {
-	case o.Window < 0 || o.Grace < 0 || o.FlushInterval < 0 || o.DedupeWindow < 0:
+	case o.Window < 0 || o.FlushInterval < 0 || o.DedupeWindow < 0:
 		return o, errors.New("local: a duration is negative")
 	case o.DedupeWindow < time.Millisecond:
 		return o, fmt.Errorf("local: DedupeWindow %v is below a millisecond", o.DedupeWindow)

@@ -273,7 +273,7 @@ func TestRecoveryChecksIdentity(t *testing.T) {
 	}
 }
 
-// After a loss of the node, presence is told anew by those who come back.
+// Who comes back within the grace has not left.
 func TestGraceIsNoNews(t *testing.T) {
 	f := newChat(t, Options{}, local.Options{})
 	watcher := f.dial(hello{})
@@ -288,4 +288,17 @@ func TestGraceIsNoNews(t *testing.T) {
 	nextAs[Login](again, "login")
 	f.barrier(watcher)
 	watcher.nothing("user left", "user joined")
+}
+
+// Without a grace, a connection that is lost is a person that has left.
+func TestNoGrace(t *testing.T) {
+	f := newChat(t, Options{}, local.Options{Grace: -1})
+	watcher := f.dial(hello{})
+	c := f.dial(hello{auth: withSession(secret)})
+	call[AddedUser](c, "add user", "Ann")
+	nextAs[UserChange](watcher, "user joined")
+	c.drop()
+	if u := nextAs[UserChange](watcher, "user left"); u != (UserChange{"Ann", 0, "lobby"}) {
+		t.Errorf("user left %+v", u)
+	}
 }

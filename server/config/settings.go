@@ -108,7 +108,7 @@ var settings = []*setting{
 	{key: "engine.queue_packets", field: func(c *Config) any { return &c.Engine.QueuePackets }, initial: "4096", least: "16", most: "1000000", unit: "packets",
 		about: "The same limit, counted in packets."},
 	{key: "engine.max_sessions", field: func(c *Config) any { return &c.Engine.MaxSessions }, initial: "250000", least: "1", most: "10000000", unit: "connections",
-		about: "Limit of connections; beyond it a new one is answered 503 with Retry-After."},
+		about: "Limit of connections; beyond it a new one is answered 503 with Retry-After. The default is lowered to what the system's limit of open files lets in."},
 	{key: "engine.max_sessions_per_address", field: func(c *Config) any { return &c.Engine.MaxSessionsPerAddress }, initial: "20000", least: "1", most: "10000000", unit: "connections",
 		about: "The same limit for one client address. Generous, since a mobile carrier or an office may share one. Behind a proxy set http.trusted_proxies, or all clients share the proxy's."},
 	{key: "engine.cookie", field: func(c *Config) any { return &c.Engine.Cookie }, check: checkCookie,
@@ -155,8 +155,8 @@ var settings = []*setting{
 
 	{key: "presence.announce_max", field: func(c *Config) any { return &c.Presence.AnnounceMax }, initial: "200", least: "1", most: "100000", unit: "people",
 		about: "In rooms of more people, joins and leaves are not told one by one; the number goes out at most once a second."},
-	{key: "presence.grace", field: func(c *Config) any { return &c.Presence.Grace }, initial: "10s", least: "1ms", most: "10m",
-		about: "How long somebody whose connection was lost still counts as present, so that a reconnect is no leaving and coming."},
+	{key: "presence.grace", field: func(c *Config) any { return &c.Presence.Grace }, initial: "10s", least: "0", most: "10m",
+		about: "How long somebody whose connection was lost still counts as present, so that a reconnect is no leaving and coming; with 0 such a person leaves at once."},
 
 	{key: "relay.events", field: func(c *Config) any { return &c.Relay.Events }, check: checkEvent,
 		about: "Names of events of your own that are passed on, unlogged, to the room in their first argument."},
