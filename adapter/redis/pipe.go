@@ -317,7 +317,6 @@ func (p *pipe) send(batch []*op) ([]*op, error) {
 		if p.twice.Load() && !x.again && !x.once {
 			x.again = true
 			again = append(again, x)
-			why = errors.New("answers are lost")
 			continue
 		}
 		switch faultOf(err) {

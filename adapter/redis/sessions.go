@@ -220,17 +220,18 @@ func (a *Adapter) Claim(ctx context.Context, namespace, pid string) (adapter.Ses
 	first := a.laneOfPID(pid)
 	// Behind what this node has said of the session before: Gone and End do not
 	// wait.
-	ask := func(l *lane, has, token string) (reply, error) {
-		v, err := l.pipe.do(ctx, &op{cmd: l.call(lua().session, "claim", pid, has, namespace, a.o.Window.Milliseconds(), a.o.Lease.Milliseconds(), token)})
+	ask := func(l *lane, has, token, created string) (reply, error) {
+		v, err := l.pipe.do(ctx, &op{cmd: l.call(lua().session, "claim", pid, has, namespace, a.o.Window.Milliseconds(), a.o.Lease.Milliseconds(), token, created)})
 		if err = sessionOutcome(v, err); err != nil {
 			return nil, err
 		}
 		return asReply(v)
 	}
-	r, err := ask(first, "1", "0")
+	r, err := ask(first, "1", "0", "0")
 	if err != nil {
 		return fail(err)
 	}
+	created := r.text(6)
 	rec := adapter.Session{PID: pid, SID: r.text(2), Namespace: namespace, User: r.text(3), Data: []byte(r.text(4))}
 	o := adapter.Owner{PID: pid, Token: r.number(1)}
 	s := &ownedSession{rec: rec, token: o.Token, rooms: make(map[string]uint64), claimed: time.Now()}
@@ -251,7 +252,7 @@ func (a *Adapter) Claim(ctx context.Context, namespace, pid string) (adapter.Ses
 		if l == first {
 			continue
 		}
-		r, err := ask(l, "0", strconv.FormatUint(o.Token, 10))
+		r, err := ask(l, "0", strconv.FormatUint(o.Token, 10), created)
 		if err != nil {
 			return fail(err)
 		}

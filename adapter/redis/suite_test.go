@@ -64,7 +64,11 @@ func (f *fleet) Kill(t testing.TB, i int) {
 	ready(t, f.nodes[i])
 }
 
-func (f *fleet) Delay(_ testing.TB, i int, by time.Duration) { f.proxies[i].delay.Store(int64(by)) }
+func (f *fleet) Delay(_ testing.TB, i int, by time.Duration) {
+	if i < len(f.proxies) {
+		f.proxies[i].delay.Store(int64(by))
+	}
+}
 
 // CutLink ends the subscriber's connection only.
 func (f *fleet) CutLink(_ testing.TB, i int) {
@@ -85,15 +89,18 @@ func (f *fleet) DuplicateReplies(_ testing.TB, i int, on bool) {
 	}
 }
 
-// newFleet makes nodes on the Redis at addr.
+// newFleet makes nodes on the Redis at addr, each behind a proxy, or on what
+// o.URL names.
 func newFleet(t testing.TB, addr string, n int, o Options) *fleet {
 	t.Helper()
 	f := &fleet{}
 	o.Prefix = prefix()
 	for range n {
-		p := newProxy(t, addr)
-		o.URL = "redis://" + p.addr()
-		f.proxies = append(f.proxies, p)
+		if addr != "" {
+			p := newProxy(t, addr)
+			o.URL = "redis://" + p.addr()
+			f.proxies = append(f.proxies, p)
+		}
 		f.options = append(f.options, o)
 		f.nodes = append(f.nodes, open(t, o))
 	}

@@ -6,16 +6,16 @@ if dead() then return {'dead'} end
 
 if op == 'create' then
   if redis.call('EXISTS', okey) == 1 then return {'conflict'} end
-  redis.call('HSET', okey, 'ns', ARGV[7], 'sid', ARGV[8], 'user', ARGV[9], 'data', ARGV[10], 'token', 1, 'node', inc)
+  redis.call('HSET', okey, 'ns', ARGV[7], 'sid', ARGV[8], 'user', ARGV[9], 'data', ARGV[10], 'token', 1, 'node', inc, 'c', num(ms))
   redis.call('SADD', base .. 'on:' .. inc, pid)
   return {'ok', '1'}
 end
 
 if op == 'claim' then
-  local ns, window, lease, token = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+  local ns, window, lease, token, created = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
   local result = {'ok', token, '', '', ''}
   if has then
-    local o = redis.call('HMGET', okey, 'ns', 'sid', 'user', 'data', 'token', 'node', 'gone')
+    local o = redis.call('HMGET', okey, 'ns', 'sid', 'user', 'data', 'token', 'node', 'gone', 'c')
     if not o[1] then return {'none'} end
     if o[1] ~= ns then return {'other'} end
     local gone = tonumber(o[7] or '0')
@@ -28,7 +28,7 @@ if op == 'claim' then
       redis.call('DEL', okey, jkey)
       return {'expired'}
     end
-    token = num(tonumber(o[5]) + 1)
+    token, created = num(tonumber(o[5]) + 1), o[8] or '0'
     redis.call('HSET', okey, 'token', token, 'node', inc, 'gone', num(ms))
     redis.call('PERSIST', okey)
     redis.call('PEXPIRE', okey, 2 * window + 60000)
@@ -37,16 +37,19 @@ if op == 'claim' then
     publish('n:' .. string.sub(o[6], 1, 6), 'F ' .. token .. ' ' .. #ns .. '\n' .. ns .. o[2])
     result = {'ok', token, o[2], o[3], o[4]}
   end
-  if redis.call('EXISTS', jkey) == 1 or not has then
-    local was = redis.call('HMGET', jkey, 't', 'n')
-    if not was[1] or tonumber(was[1]) < tonumber(token) then
-      redis.call('HSET', jkey, 't', token, 'n', inc)
-      redis.call('PEXPIRE', jkey, 2 * window + 60000)
-      if was[2] then redis.call('SREM', base .. 'on:' .. was[2], pid) end
-      redis.call('SADD', base .. 'on:' .. inc, pid)
-    end
+  local was = redis.call('HMGET', jkey, 't', 'n')
+  if not was[1] then
+    -- Never here, or lost with an era that began after the session did.
+    local start = tonumber(redis.call('HGET', lanekey, 'start') or '0')
+    if start - JUMP * TICKS > tonumber(created) * TICKS then return {'none'} end
   end
-  result[6] = redis.call('HGETALL', jkey)
+  if not was[1] or tonumber(was[1]) < tonumber(token) then
+    redis.call('HSET', jkey, 't', token, 'n', inc)
+    redis.call('PEXPIRE', jkey, 2 * window + 60000)
+    if was[2] then redis.call('SREM', base .. 'on:' .. was[2], pid) end
+    redis.call('SADD', base .. 'on:' .. inc, pid)
+  end
+  result[6], result[7] = redis.call('HGETALL', jkey), created
   return result
 end
 
@@ -58,7 +61,7 @@ if have and tonumber(have) > tonumber(token) then return {'fenced'} end
 if op == 'restore' then
   -- After the store lost something: what this node knows is written again.
   if has then
-    if not have then redis.call('HSET', okey, 'ns', ARGV[8], 'sid', ARGV[9], 'user', ARGV[10], 'token', token) end
+    if not have then redis.call('HSET', okey, 'ns', ARGV[8], 'sid', ARGV[9], 'user', ARGV[10], 'token', token, 'c', num(ms)) end
     redis.call('HSET', okey, 'data', ARGV[11], 'node', inc)
     redis.call('HDEL', okey, 'gone')
     redis.call('PERSIST', okey)

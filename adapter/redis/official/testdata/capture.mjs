@@ -60,7 +60,7 @@ async function full(create, prefix) {
       const id = (n === io ? "A" : "B").repeat(20);
       nsp.sockets.set(id, { id, handshake: { headers: { host: "h" }, time: "t", address: "127.0.0.1", xdomain: false, secure: true, issued: 1, url: "/socket.io/", query: { EIO: "4" }, auth: {} }, rooms: new Set([id, "r1"]), data: n === io ? {} : { n: 1 },
         packet() {}, notifyOutgoingListeners() {}, join(r) { nsp.adapter.addAll(id, new Set([].concat(r))); }, leave(r) { nsp.adapter.del(id, r); }, disconnect() {},
-        client: { writeToEngine() { const acks = [...nsp.sockets.get(id).acks.entries()].pop(); if (acks) acks[1]("v1"); } }, acks: new Map() });
+        client: { writeToEngine() { const { acks } = nsp.sockets.get(id); for (const [n, ack] of acks) { acks.delete(n); ack("v1"); } } }, acks: new Map() });
       nsp.adapter.addAll(id, new Set([id, "r1"]));
     }
   }
