@@ -258,6 +258,7 @@ func adapterOptions(c *config.Config, logger *slog.Logger) local.Options {
 		MaxLogRooms:  c.Log.MaxRooms,
 		MaxBytes:     c.Data.MaxBytes,
 		DedupeWindow: c.Dedupe.Window,
+		MaxKeys:      c.Dedupe.MaxIDs,
 		// As many may be lost and waiting as may be connected.
 		MaxSessions: 2 * c.Engine.MaxSessions,
 		Logger:      logger,

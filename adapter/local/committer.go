@@ -46,6 +46,7 @@ type committer struct {
 	lastTime int64 // Unix milliseconds, never goes back
 	nextRoom uint64
 	broken   error // set when a write's outcome was unknown: no further ones
+	toldFull int64 // Unix milliseconds of the last warning about a bound
 }
 
 // Append implements adapter.Log.
@@ -209,6 +210,7 @@ type build struct {
 	fresh   map[roomKey]*roomLog
 	events  []*roomindex.Event
 	answers []answer // parallel to the requests
+	refused error    // an append that a bound forbade, if any
 }
 
 // commit writes one batch and answers it.
@@ -223,6 +225,7 @@ func (c *committer) commit(reqs []*request, sweep, mark bool) error {
 	for i, r := range reqs {
 		b.answers[i] = c.stage(b, r)
 	}
+	c.warnFull(b.refused)
 	if sweep {
 		c.stageSweep(b)
 	}
@@ -275,6 +278,7 @@ func (c *committer) judge(err error) {
 	case err == nil:
 		c.a.health.set("")
 	case errors.Is(err, adapter.ErrFull):
+		c.warnFull(err)
 		c.a.health.set("room log is full: " + err.Error())
 	default:
 		if c.broken == nil {
@@ -283,6 +287,17 @@ func (c *committer) judge(err error) {
 		}
 		c.a.health.set("room log cannot be written: " + err.Error())
 	}
+}
+
+// warnFull tells the operator why messages are refused, once a minute while
+// they are.
+func (c *committer) warnFull(err error) {
+	const every = 60_000 // milliseconds
+	if err == nil || c.toldFull != 0 && c.lastTime-c.toldFull < every {
+		return
+	}
+	c.toldFull = c.lastTime
+	c.a.o.Logger.Warn("messages are refused: the store is full", "error", err)
 }
 
 // applyLocked makes a committed batch visible.
@@ -318,12 +333,14 @@ func (c *committer) stage(b *build, r *request) answer {
 			return answer{a: first.appended(true)}
 		}
 		if c.keys.full(len(b.keys)) {
-			return answer{err: fmt.Errorf("append: %d keys are remembered: %w", c.keys.max, adapter.ErrFull)}
+			b.refused = fmt.Errorf("append: %d keys are remembered: %w", c.keys.max, adapter.ErrFull)
+			return answer{err: b.refused}
 		}
 	}
 	l, err := c.logFor(b, roomKey{r.a.Namespace, r.a.Room})
 	if err != nil {
-		return answer{err: fmt.Errorf("append: %w", err)}
+		b.refused = fmt.Errorf("append: %w", err)
+		return answer{err: b.refused}
 	}
 	h := b.heads[l]
 	b.pos++

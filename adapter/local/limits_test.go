@@ -2,9 +2,11 @@ package local_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -31,7 +33,9 @@ func TestOptionsRefused(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	ctx := t.Context()
+	var told bytes.Buffer
 	a := open(t, local.Options{
+		Logger:      slog.New(slog.NewTextHandler(&told, nil)),
 		MaxLogRooms: 2, MaxKeys: 5, MaxEntry: 200, MaxSessions: 2, MaxSessionData: 10, MaxRecords: 2, MaxRead: 3,
 	})
 	a.Open("/", &counting{})
@@ -59,6 +63,10 @@ func TestLimits(t *testing.T) {
 	}
 	_, err = a.Append(ctx, message("a", "k9"))
 	full("keys", err)
+	// The operator hears of it, and not with each message.
+	if log := told.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "2 rooms have a log") {
+		t.Errorf("logged %q", log)
+	}
 	free := message("a", "no key")
 	free.Key = ""
 	if _, err := a.Append(ctx, free); err != nil {

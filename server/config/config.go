@@ -93,6 +93,7 @@ type Log struct {
 // Dedupe is how long a message's own id is remembered.
 type Dedupe struct {
 	Window time.Duration
+	MaxIDs int
 }
 
 // Data is where the embedded store lives.

@@ -147,6 +147,8 @@ var settings = []*setting{
 
 	{key: "dedupe.window", field: func(c *Config) any { return &c.Dedupe.Window }, initial: "10m", least: "1s", most: "168h",
 		about: "How long a message's own id is remembered, so that a retry is not a second message. Not less than recovery.window."},
+	{key: "dedupe.max_ids", field: func(c *Config) any { return &c.Dedupe.MaxIDs }, initial: "2000000", least: "1000", most: "1000000000", unit: "ids",
+		about: "Limit of ids remembered at a time, about 100 bytes of memory each, for up to two windows; beyond it messages with an id are refused. The default is 1,600 messages a second without pause."},
 
 	{key: "data.dir", field: func(c *Config) any { return &c.Data.Dir }, initial: "./data",
 		about: "Directory of the embedded store, made if it is missing; empty keeps everything in memory only."},
