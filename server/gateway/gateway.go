@@ -83,7 +83,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	share := cors.New(cors.Options{
 		AllowOriginVaryRequestFunc: func(r *http.Request, _ string) (bool, []string) {
-			return o.Origins.Allowed(r), []string{"Origin"}
+			return o.Origins.Allowed(r), nil // Vary: Origin is there already
 		},
 		AllowedMethods:       []string{http.MethodGet, http.MethodPost},
 		AllowedHeaders:       []string{"*"}, // the clients' extraHeaders
