@@ -49,7 +49,7 @@ var lua = sync.OnceValue(func() *scripts {
 // piped are those that go through a pipe, which loads them with its
 // connection: so no batch meets NOSCRIPT half way.
 func (s *scripts) piped() []*script {
-	return []*script{s.append, s.emit, s.publish, s.presence, s.session, s.forget}
+	return []*script{s.append, s.emit, s.publish, s.presence, s.session, s.forget, s.sockets}
 }
 
 // call is the command that runs a script in a lane.
