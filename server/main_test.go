@@ -105,14 +105,14 @@ func TestWrongStarts(t *testing.T) {
 		{"variable", []string{"ANTCHAT_HTTP_PROT=80"}, nil, 2, `antchat: ANTCHAT_HTTP_PROT: unknown environment variable; did you mean ANTCHAT_HTTP_PORT? --help lists all that are allowed`},
 		{"PORT", []string{"PORT=eighty"}, nil, 2, `antchat: http.port: "eighty" (environment PORT) is not allowed: allowed is a whole number from 0 to 65535`},
 		{"file", nil, []string{"--config", wrong}, 2, `antchat: config: file ` + wrong + `: http.prot: unknown setting; did you mean http.port? --help lists all that are allowed`},
-		{"Redis", []string{"REDIS_URL=redis://:hunter2@10.0.0.1:6379"}, nil, 2, `antchat: redis.url: this version runs a single node: allowed is only to leave it, and REDIS_URL, unset (environment REDIS_URL)`},
+		{"Redis", []string{"REDIS_URL=redis://:hunter2@10.0.0.1:x"}, nil, 2, `antchat: redis.url: redis: malformed host in URL (environment REDIS_URL)`},
 		{"page", nil, []string{"--web.dir", plain}, 2, `antchat: web.dir: "` + plain + `" is no directory that can be read (flag --web.dir)`},
 		{"certificate", nil, []string{"--http.tls_cert", "none.pem", "--http.tls_key", key}, 2, `antchat: http.tls_cert: open none.pem: no such file or directory (flag --http.tls_cert)`},
 		{"key", nil, []string{"--http.tls_cert", cert, "--http.tls_key", "none.pem"}, 2, `antchat: http.tls_key: open none.pem: no such file or directory (flag --http.tls_key)`},
 		{"no certificate", nil, []string{"--http.tls_cert", plain, "--http.tls_key", key}, 2, `antchat: http.tls_cert: no certificate that fits http.tls_key: … (flag --http.tls_cert)`},
 		{"relay of the chat's own", nil, []string{"--relay.events", "new message", "--data.dir", ""}, 2, `antchat: relay.events: relay event "new message": … (flag --relay.events)`},
 		{"port taken", nil, []string{"--http.addr", "127.0.0.1", "--http.port", port, "--data.dir", ""}, 1, `antchat: http.addr, http.port: listen tcp 127.0.0.1:` + port + `: bind: address already in use`},
-		{"store", nil, []string{"--data.dir", plain}, 1, `antchat: data.dir: open "` + plain + `": …`},
+		{"store", nil, []string{"--data.dir", plain}, 1, `antchat: data.dir: local: open ` + plain + `: …`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

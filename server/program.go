@@ -12,7 +12,9 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
+	"github.com/antchat/antchat/adapter/redis"
 	"github.com/antchat/antchat/server/chat"
 	"github.com/antchat/antchat/server/chatapi"
 	"github.com/antchat/antchat/server/config"
@@ -29,7 +31,7 @@ type program struct {
 	// Immutable after listen.
 	config   *config.Config
 	logger   *slog.Logger
-	adapter  *local.Adapter
+	adapter  adapter.Adapter
 	sockets  *socketio.Server
 	chat     *chatapi.API
 	engine   *engineio.Server
@@ -45,9 +47,6 @@ type program struct {
 // newProgram wires everything up to the listener. A wrong setting is a
 // *config.Error.
 func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
-	if c.Redis.URL != "" {
-		return nil, c.Refuse("redis.url", "this version runs a single node: allowed is only to leave it, and REDIS_URL, unset")
-	}
 	p := &program{config: c, logger: logger}
 	defer func() {
 		if err != nil {
@@ -65,8 +64,8 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 		}
 	}
 
-	if p.adapter, err = local.Open(adapterOptions(c, logger)); err != nil {
-		return nil, fmt.Errorf("data.dir: open %q: %w", c.Data.Dir, err)
+	if err := p.openAdapter(); err != nil {
+		return nil, err
 	}
 	p.sockets = socketio.NewServer(p.adapter, socketOptions(c, logger))
 	p.chat, err = chatapi.New(p.sockets.Of("/"), p.adapter, chatapi.Options{
@@ -112,6 +111,24 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 		ConnState: p.silent.watch,
 	}
 	return p, nil
+}
+
+// openAdapter opens the embedded store, or a place in the fleet.
+func (p *program) openAdapter() error {
+	if p.config.Redis.URL == "" {
+		a, err := local.Open(adapterOptions(p.config, p.logger))
+		if err != nil {
+			return fmt.Errorf("data.dir: %w", err)
+		}
+		p.adapter = a
+		return nil
+	}
+	a, err := redis.Open(redisOptions(p.config, p.logger))
+	if err != nil {
+		return p.config.Refuse("redis.url", err.Error())
+	}
+	p.adapter = a
+	return nil
 }
 
 // ready is what /readyz asks.
@@ -262,6 +279,26 @@ func adapterOptions(c *config.Config, logger *slog.Logger) local.Options {
 		// As many may be lost and waiting as may be connected.
 		MaxSessions: 2 * c.Engine.MaxSessions,
 		Logger:      logger,
+	}
+}
+
+func redisOptions(c *config.Config, logger *slog.Logger) redis.Options {
+	grace := c.Presence.Grace
+	if grace == 0 {
+		grace = -1 // none: zero is the option's default
+	}
+	return redis.Options{
+		URL:          c.Redis.URL,
+		Prefix:       c.Redis.Prefix,
+		CAFile:       c.Redis.CAFile,
+		NodeID:       c.Node.ID,
+		AckReplicas:  c.Log.AckReplicas,
+		Window:       c.Recovery.Window, // 0: the default, unused
+		Grace:        grace,
+		LogMax:       c.Log.MaxMessages,
+		LogAge:       c.Log.MaxAge,
+		DedupeWindow: c.Dedupe.Window,
+		Logger:       logger,
 	}
 }
 

@@ -238,7 +238,7 @@ func (a *Adapter) shutDown() {
 	defer cancel()
 	for _, l := range a.lanes {
 		l.pipe.close() // what is queued still goes out
-		_, _ = l.eval(ctx, false, lua().quit, a.o.Lease.Milliseconds(), min(a.o.Grace, a.o.Lease).Milliseconds())
+		_, _ = l.eval(ctx, false, lua().quit, a.o.Lease.Milliseconds(), max(0, min(a.o.Grace, a.o.Lease)).Milliseconds())
 	}
 	a.cancel()
 	a.wg.Wait()
@@ -248,7 +248,7 @@ func (a *Adapter) shutDown() {
 
 // tidy does what happens because time has passed.
 func (a *Adapter) tidy() {
-	tick := time.NewTicker(min(max(min(a.o.Grace, a.o.Linger)/8, 5*time.Millisecond), 250*time.Millisecond))
+	tick := time.NewTicker(min(max(min(max(a.o.Grace, 0), a.o.Linger)/8, 5*time.Millisecond), 250*time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {

@@ -40,7 +40,7 @@ type Options struct {
 	// Window is how long a lost session can be recovered: 2 minutes.
 	Window time.Duration
 	// Grace is how long a person whose last connection was lost still counts
-	// as present: 10 s.
+	// as present: 10 s; none when negative.
 	Grace time.Duration
 	// Lease is how long a node counts as alive after its last beat, in
 	// Redis's time: 10 s. Beat is the time between beats: 2 s. A link on
@@ -144,7 +144,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	for _, d := range []time.Duration{
-		o.AckTimeout, o.Window, o.Grace, o.Lease, o.Beat, o.Linger, o.Audit, o.Timeout, o.LogAge, o.DedupeWindow,
+		o.AckTimeout, o.Window, o.Lease, o.Beat, o.Linger, o.Audit, o.Timeout, o.LogAge, o.DedupeWindow,
 	} {
 		if d < time.Millisecond {
 			return o, errors.New("redis: a duration is below a millisecond")

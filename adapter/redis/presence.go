@@ -92,6 +92,7 @@ func (a *Adapter) Exit(namespace, room, socketID, user string, grace bool) {
 	if a.closing.Load() {
 		return
 	}
+	grace = grace && a.o.Grace > 0
 	s := seat{namespace, room, user}
 	p := a.presence
 	p.mu.Lock()

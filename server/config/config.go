@@ -88,6 +88,7 @@ type Log struct {
 	MaxMessages int
 	MaxAge      time.Duration
 	MaxRooms    int
+	AckReplicas int
 }
 
 // Dedupe is how long a message's own id is remembered.
@@ -126,9 +127,11 @@ type Logging struct {
 	Format string // auto, text, json
 }
 
-// Redis is the fleet's store. This version runs a single node and refuses it.
+// Redis is the fleet's store.
 type Redis struct {
-	URL string // secret
+	URL    string // secret; "": one node with the embedded store
+	Prefix string
+	CAFile string
 }
 
 // Node names this process.

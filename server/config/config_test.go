@@ -213,7 +213,7 @@ func TestRefusals(t *testing.T) {
 		{"node", "", nil, []string{"--node.id", "seven77"},
 			`node.id: "seven77" (flag --node.id) is not allowed: allowed is 6 characters of 0-9 A-Z a-z _ -, or nothing for a random one`},
 		{"a secret stays one", "", map[string]string{"REDIS_URL": "http://:hunter2@10.0.0.1"}, nil,
-			`redis.url: the value (hidden) (environment REDIS_URL) is not allowed: allowed is redis://host:port or rediss://host:port, with user:password@ if needed`},
+			`redis.url: the value (hidden) (environment REDIS_URL) is not allowed: allowed is redis://host:port or rediss://host:port, with user:password@ if needed, or +cluster or +sentinel before the colon`},
 		{"a map for a value", "http:\n  port: {a: 1}\n", nil, nil,
 			`config: file FILE: http.port.a: unknown setting; did you mean http.port?` + list[1:]},
 		{"a list for a section", "http: [1]\n", nil, nil, `config: file FILE: http: unknown setting` + list},

@@ -143,7 +143,9 @@ var settings = []*setting{
 	{key: "log.max_age", field: func(c *Config) any { return &c.Log.MaxAge }, initial: "168h", least: "1s", most: "87600h",
 		about: "How long messages are kept. Not less than recovery.window."},
 	{key: "log.max_rooms", field: func(c *Config) any { return &c.Log.MaxRooms }, initial: "100000", least: "1", most: "10000000", unit: "rooms",
-		about: "Limit of rooms that have messages; a first message in one more is refused."},
+		about: "Limit of rooms that have messages; a first message in one more is refused. With Redis its memory is the limit."},
+	{key: "log.ack_replicas", field: func(c *Config) any { return &c.Log.AckReplicas }, initial: "0", least: "0", most: "10", unit: "replicas",
+		about: "How many replicas of Redis must have a message before it is acknowledged."},
 
 	{key: "dedupe.window", field: func(c *Config) any { return &c.Dedupe.Window }, initial: "10m", least: "1s", most: "168h",
 		about: "How long a message's own id is remembered, so that a retry is not a second message. Not less than recovery.window."},
@@ -174,7 +176,11 @@ var settings = []*setting{
 		about: "Form of the lines: auto means text on a terminal and JSON elsewhere."},
 
 	{key: "redis.url", field: func(c *Config) any { return &c.Redis.URL }, secret: true, also: "REDIS_URL", check: checkRedis,
-		about: "Redis that makes many nodes one chat (redis:// or rediss://). This version runs a single node and does not start with it."},
+		about: "Redis that makes many nodes one chat, in place of the embedded store: redis://host:port, redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/name; rediss for TLS; user:password@ before the host."},
+	{key: "redis.prefix", field: func(c *Config) any { return &c.Redis.Prefix }, check: checkRedisPrefix,
+		about: "Begins the names of keys and channels, after ac1:, so that several applications can share a Redis."},
+	{key: "redis.ca_file", field: func(c *Config) any { return &c.Redis.CAFile },
+		about: "PEM file with the certificates that rediss trusts; empty means the system's."},
 
 	{key: "node.id", field: func(c *Config) any { return &c.Node.ID }, check: checkNode,
 		about: "Name of this node inside session ids: 6 characters of 0-9 A-Z a-z _ -; empty makes a random one at each start."},
@@ -267,8 +273,16 @@ func checkRedis(text string) error {
 	if text == "" {
 		return nil
 	}
-	if u, err := url.Parse(text); err != nil || u.Host == "" || (u.Scheme != "redis" && u.Scheme != "rediss") {
-		return fmt.Errorf("redis://host:port or rediss://host:port, with user:password@ if needed")
+	// The adapter reads the rest: several hosts are no URL.
+	if !regexp.MustCompile(`^rediss?(\+cluster|\+sentinel)?://.`).MatchString(text) {
+		return fmt.Errorf("redis://host:port or rediss://host:port, with user:password@ if needed, or +cluster or +sentinel before the colon")
+	}
+	return nil
+}
+
+func checkRedisPrefix(text string) error {
+	if !regexp.MustCompile(`^[0-9A-Za-z_.:-]{0,64}$`).MatchString(text) {
+		return fmt.Errorf("up to 64 characters of 0-9 A-Z a-z _ . : -")
 	}
 	return nil
 }
