@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// fault is something that goes wrong and is mended again.
+type fault struct {
+	name  string
+	about string
+	// fleet: it needs several nodes and Redis.
+	fleet bool
+	// loses: it takes away what was acknowledged, which must then be told.
+	loses bool
+	// fsync, when not empty, is the only appendfsync it makes sense with.
+	fsync string
+	// strike does it, calls healed, and returns. It runs alone.
+	strike func(ctx context.Context, w *world) error
+}
+
+// lease is how long a node counts as alive without a sign of life
+// (DELIVERY.md, "Ownership"); a fault that is to outlast it takes longer.
+const lease = 10 * time.Second
+
+var faults = []fault{
+	{name: "calm", about: "nothing", strike: func(ctx context.Context, w *world) error {
+		defer w.healed()
+		return pause(ctx, 2*time.Second)
+	}},
+	{name: "node-kill", about: "kill -9 of a node, started again after 2 s", strike: endNode(syscall.SIGKILL, 2*time.Second)},
+	{name: "node-kill-long", about: "kill -9 of a node for longer than its lease", fleet: true, strike: endNode(syscall.SIGKILL, lease+4*time.Second)},
+	{name: "node-term", about: "SIGTERM of a node, started again", strike: endNode(syscall.SIGTERM, time.Second)},
+	{name: "node-rolling", about: "SIGTERM of each node, one after the other", fleet: true, strike: rolling},
+	{name: "node-pause", about: "SIGSTOP of a node, longer than its clients wait", strike: pauseNode(7 * time.Second)},
+	{name: "node-pause-long", about: "SIGSTOP of a node for longer than its lease", fleet: true, strike: pauseNode(lease + 4*time.Second)},
+	{name: "client-switch", about: "clients change networks, the old connections stay half-open", strike: switchNetworks},
+	{name: "client-half", about: "clients' connections go half-open", strike: halfOpenClients},
+	{name: "client-cut", about: "all clients are cut off for 3 s", strike: cutClients},
+	{name: "client-stall", about: "nothing passes between clients and servers for 2 s, then all at once", strike: stallClients},
+	{name: "client-slow", about: "some clients get 2 KB a second for 6 s", strike: slowClients},
+
+	{name: "redis-restart", about: "SIGTERM of Redis, started again from its file", fleet: true, strike: endRedis(syscall.SIGTERM, time.Second)},
+	{name: "redis-kill", about: "kill -9 of Redis, started again from its file", fleet: true, strike: endRedis(syscall.SIGKILL, 3*time.Second)},
+	{name: "redis-away", about: "kill -9 of Redis, away for longer than the lease", fleet: true, strike: endRedis(syscall.SIGKILL, lease+4*time.Second)},
+	{name: "redis-pause", about: "SIGSTOP of Redis for 6 s", fleet: true, strike: pauseRedis},
+	{name: "subscriber-kill", about: "CLIENT KILL TYPE pubsub, three times", fleet: true, strike: killClients("pubsub")},
+	{name: "connection-kill", about: "CLIENT KILL TYPE normal, three times", fleet: true, strike: killClients("normal")},
+	{name: "output-limit", about: "a node reads slowly, Redis's output-buffer limit closes its subscriber", fleet: true, strike: outputLimit},
+	{name: "link-cut", about: "a node is cut off from Redis for 5 s", fleet: true, strike: cutLink(5 * time.Second)},
+	{name: "link-cut-long", about: "a node is cut off from Redis for longer than its lease", fleet: true, strike: cutLink(lease + 4*time.Second)},
+	{name: "link-slow", about: "a node's link to Redis carries 20 KB a second for 8 s", fleet: true, strike: slowLink},
+	{name: "link-half", about: "a node's connections to Redis go half-open", fleet: true, strike: halfOpenLink},
+	{name: "link-stall", about: "nothing passes between a node and Redis for longer than its lease, then all at once", fleet: true, strike: stallLink},
+	{name: "flush", about: "FLUSHALL: every log is gone, a new epoch begins", fleet: true, loses: true, strike: flush},
+	{name: "power-cut", about: "Redis loses power: the last second of its file is gone", fleet: true, loses: true, fsync: "everysec", strike: powerCut},
+}
+
+// faultsFor lists those that a world of that form can have.
+func faultsFor(fleet bool, fsync string) (some []fault) {
+	for _, f := range faults {
+		if (fleet || !f.fleet) && (f.fsync == "" || f.fsync == fsync) {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+func (w *world) anyServer() *server { return w.servers[w.random.IntN(len(w.servers))] }
+
+func (w *world) anyLink() (*relay, string) {
+	i := w.random.IntN(len(w.links))
+	return w.links[i], w.servers[i].name
+}
+
+func endNode(s syscall.Signal, away time.Duration) func(context.Context, *world) error {
+	return func(ctx context.Context, w *world) error {
+		n := w.anyServer()
+		w.note("%s: %v", n.name, s)
+		if err := n.end(s); err != nil {
+			return err
+		}
+		if err := pause(ctx, away); err != nil {
+			return err
+		}
+		return w.startAgain(ctx, n)
+	}
+}
+
+func (w *world) startAgain(ctx context.Context, n *server) error {
+	if err := n.start(); err != nil {
+		return err
+	}
+	if err := n.awaitReady(ctx); err != nil {
+		return err
+	}
+	w.healed()
+	return nil
+}
+
+func rolling(ctx context.Context, w *world) error {
+	for _, n := range w.servers {
+		if err := n.end(syscall.SIGTERM); err != nil {
+			return err
+		}
+		if err := w.startAgain(ctx, n); err != nil {
+			return err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pauseNode(long time.Duration) func(context.Context, *world) error {
+	return func(ctx context.Context, w *world) error {
+		n := w.anyServer()
+		w.note("%s: paused for %v", n.name, long)
+		n.signal(syscall.SIGSTOP)
+		defer w.healed()
+		defer n.signal(syscall.SIGCONT)
+		return pause(ctx, long)
+	}
+}
+
+// switchNetworks: the old connection is left as it is and a new one opened at
+// once, so that the server has both for a while.
+func switchNetworks(ctx context.Context, w *world) error {
+	jumped := 0
+	for _, m := range w.members {
+		if w.random.IntN(2) == 0 && m.socket.jump() {
+			jumped++
+		}
+	}
+	buried := w.web.some(w.random, 0.5)
+	for _, p := range buried {
+		p.bury()
+	}
+	w.note("%d clients changed networks", jumped+len(buried))
+	w.healed()
+	// What is half-open is noticed by the heartbeat.
+	return pause(ctx, 6*time.Second)
+}
+
+func halfOpenClients(ctx context.Context, w *world) error {
+	front, web := w.front.some(w.random, 0.4), w.web.some(w.random, 0.4)
+	halve(front)
+	halve(web)
+	w.note("%d connections", len(front)+len(web))
+	w.healed()
+	return pause(ctx, 6*time.Second)
+}
+
+func cutClients(ctx context.Context, w *world) error {
+	w.note("%d connections", w.front.cut()+w.web.cut())
+	err := pause(ctx, 3*time.Second)
+	w.mendClients()
+	return err
+}
+
+func (w *world) mendClients() {
+	w.front.mend()
+	w.web.mend()
+	w.healed()
+}
+
+func stallClients(ctx context.Context, w *world) error {
+	w.note("%d connections", w.front.stall()+w.web.stall())
+	err := pause(ctx, 2*time.Second)
+	w.mendClients()
+	return err
+}
+
+func slowClients(ctx context.Context, w *world) error {
+	front, web := w.front.some(w.random, 0.2), w.web.some(w.random, 0.2)
+	throttle(front, 2000)
+	throttle(web, 2000)
+	w.note("%d connections", len(front)+len(web))
+	err := pause(ctx, 6*time.Second)
+	w.mendClients()
+	return err
+}
+
+func endRedis(s syscall.Signal, away time.Duration) func(context.Context, *world) error {
+	return func(ctx context.Context, w *world) error {
+		if err := w.store.end(s); err != nil {
+			return err
+		}
+		if err := pause(ctx, away); err != nil {
+			return err
+		}
+		defer w.healed()
+		return w.store.begin(ctx)
+	}
+}
+
+func pauseRedis(ctx context.Context, w *world) error {
+	w.store.signal(syscall.SIGSTOP)
+	defer w.healed()
+	defer w.store.signal(syscall.SIGCONT)
+	return pause(ctx, 6*time.Second)
+}
+
+func killClients(kind string) func(context.Context, *world) error {
+	return func(ctx context.Context, w *world) error {
+		for range 3 {
+			n, err := w.store.do("CLIENT", "KILL", "TYPE", kind)
+			if err != nil {
+				return err
+			}
+			w.note("%s connections killed", n)
+			w.healed()
+			if err := pause(ctx, time.Second); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// outputLimit: the limit is small and one node's link slow, while messages are
+// of some KB. Redis says in its log that it has closed somebody.
+func outputLimit(ctx context.Context, w *world) error {
+	const setting = "client-output-buffer-limit"
+	if _, err := w.store.do("CONFIG", "SET", setting, "pubsub 32768 0 0"); err != nil {
+		return err
+	}
+	before := w.store.log.count(overLimit)
+	link, name := w.anyLink()
+	w.long.Store(true)
+	link.slow(1000)
+	err := await(ctx, 10*time.Second, func() bool { return w.store.log.count(overLimit) > before })
+	link.mend()
+	w.long.Store(false)
+	w.note("%s: closed %d times for its output buffer", name, w.store.log.count(overLimit)-before)
+	if err != nil {
+		return fmt.Errorf("the output-buffer limit was not hit: %w", err)
+	}
+	if _, err := w.store.do("CONFIG", "SET", setting, "pubsub 33554432 8388608 60"); err != nil {
+		return err
+	}
+	w.healed()
+	return nil
+}
+
+func cutLink(long time.Duration) func(context.Context, *world) error {
+	return func(ctx context.Context, w *world) error {
+		link, name := w.anyLink()
+		w.note("%s: %d connections cut for %v", name, link.cut(), long)
+		err := pause(ctx, long)
+		link.mend()
+		w.healed()
+		return err
+	}
+}
+
+func slowLink(ctx context.Context, w *world) error {
+	link, name := w.anyLink()
+	w.note("%s: %d connections", name, link.slow(20_000))
+	err := pause(ctx, 8*time.Second)
+	link.mend()
+	w.healed()
+	return err
+}
+
+// halfOpenLink: new connections pass, the old ones never say anything again.
+func halfOpenLink(ctx context.Context, w *world) error {
+	link, name := w.anyLink()
+	all := link.some(w.random, 1)
+	halve(all)
+	w.note("%s: %d connections", name, len(all))
+	w.healed()
+	return pause(ctx, 8*time.Second)
+}
+
+func stallLink(ctx context.Context, w *world) error {
+	link, name := w.anyLink()
+	w.note("%s: %d connections", name, link.stall())
+	err := pause(ctx, lease+4*time.Second)
+	link.mend()
+	w.healed()
+	return err
+}
+
+func flush(_ context.Context, w *world) error {
+	defer w.healed()
+	_, err := w.store.do("FLUSHALL")
+	return err
+}
+
+func powerCut(ctx context.Context, w *world) error {
+	taken, err := w.store.crash(ctx)
+	if err != nil {
+		return err
+	}
+	w.note("%d bytes of the append-only file are gone", taken)
+	if err := pause(ctx, time.Second); err != nil {
+		return err
+	}
+	defer w.healed()
+	return w.store.begin(ctx)
+}
+
+// mixed draws some faults, one after the other with pauses between them.
+func mixed(some []fault, n int, intn func(int) int) fault {
+	m := fault{}
+	var names []string
+	var parts []fault
+	for range n {
+		f := some[intn(len(some))]
+		parts = append(parts, f)
+		names = append(names, f.name)
+		m.loses = m.loses || f.loses
+	}
+	m.name = "mix(" + strings.Join(names, " ") + ")"
+	m.strike = func(ctx context.Context, w *world) error {
+		for _, f := range parts {
+			if err := f.strike(ctx, w); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+			if err := pause(ctx, time.Duration(w.random.IntN(2000))*time.Millisecond); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return m
+}

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// size is how much load a world has.
+type size struct {
+	goClients, nodeClients int
+	rooms, roomsEach       int
+	senders                int
+	every                  time.Duration // between two messages of a sender
+	warmUp, after          time.Duration // load before the first fault and after the last
+}
+
+// world is one run: real servers, their store, the bad networks between them,
+// and everybody who chats.
+type world struct {
+	// Immutable after build.
+	size    size
+	random  *rand.Rand // owned by who runs the faults
+	dir     string
+	ctx     context.Context
+	cancel  context.CancelFunc
+	ledger  *ledger
+	servers []*server
+	links   []*relay // to Redis, by server; none without Redis
+	front   *relay   // what the Go clients connect to
+	web     *relay   // what the JavaScript clients connect to
+	store   *store   // nil for one node on disk
+	host    *nodeHost
+	members []*member
+	rooms   []string
+	long    atomic.Bool // messages of some KB from now on
+	tasks   sync.WaitGroup
+
+	mu     sync.Mutex
+	health map[*server]bool // guarded by mu, like all below
+	notes  []string
+	heals  []time.Duration
+}
+
+// note adds to the report what shows that a fault did something.
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notes = append(w.notes, fmt.Sprintf(format, args...))
+}
+
+// healed marks the moment from which on "time to whole" counts.
+func (w *world) healed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.heals = append(w.heals, w.ledger.now())
+}
+
+// build starts everything and returns when everybody is in.
+func build(ctx context.Context, bin, here string, nodes int, fsync string, s size, random *rand.Rand) (w *world, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	w = &world{size: s, random: random, ctx: ctx, cancel: cancel, ledger: newLedger(), health: make(map[*server]bool)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.end())
+		}
+	}()
+	if w.dir, err = os.MkdirTemp("", "antchat-faults-"); err != nil {
+		return w, err
+	}
+	if nodes > 1 {
+		if w.store, err = newStore(w.dir, fsync); err != nil {
+			return w, err
+		}
+		if err = w.store.begin(ctx); err != nil {
+			return w, err
+		}
+	}
+	for i := range nodes {
+		if err = w.addServer(i, bin); err != nil {
+			return w, err
+		}
+	}
+	for _, s := range w.servers {
+		if err = s.awaitReady(ctx); err != nil {
+			return w, err
+		}
+	}
+	if w.front, err = newRelay(w.pick); err != nil {
+		return w, err
+	}
+	if w.web, err = newRelay(w.pick); err != nil {
+		return w, err
+	}
+	w.watch()
+	if w.host, err = startNode(here); err != nil {
+		return w, err
+	}
+	w.populate()
+	if err = await(ctx, deadline, w.settled); err != nil {
+		return w, fmt.Errorf("not everybody got in: %w\n%s", err, w.unsettled())
+	}
+	return w, nil
+}
+
+func (w *world) addServer(i int, bin string) error {
+	settings := map[string]string{
+		// A connection that says nothing any more is given up after 5 s, on
+		// both sides.
+		"ENGINE_PING_INTERVAL": "2s", "ENGINE_PING_TIMEOUT": "3s",
+		"PRESENCE_GRACE": "2s", "LOG_MAX_MESSAGES": "1000000", "LOGGING_LEVEL": "info",
+	}
+	if w.store == nil {
+		settings["DATA_DIR"] = filepath.Join(w.dir, "data")
+	} else {
+		link, err := newRelay(func() (string, error) { return w.store.addr, nil })
+		if err != nil {
+			return err
+		}
+		w.links = append(w.links, link)
+		settings["REDIS_URL"] = "redis://" + link.addr()
+	}
+	s, err := newServer("node"+strconv.Itoa(i+1), bin, settings)
+	if err != nil {
+		return err
+	}
+	w.servers = append(w.servers, s)
+	return s.start()
+}
+
+// watch keeps the balancer's view of the servers, as any balancer does it.
+func (w *world) watch() {
+	for _, s := range w.servers {
+		w.health[s] = true
+	}
+	for _, s := range w.servers {
+		w.tasks.Go(func() {
+			for pause(w.ctx, 300*time.Millisecond) == nil {
+				ok := s.ready(w.ctx)
+				w.mu.Lock()
+				w.health[s] = ok
+				w.mu.Unlock()
+			}
+		})
+	}
+}
+
+// pick is the balancer: any ready server, no stickiness; any at all when none
+// is ready.
+func (w *world) pick() (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var ready []*server
+	for _, s := range w.servers {
+		if w.health[s] {
+			ready = append(ready, s)
+		}
+	}
+	if len(ready) == 0 {
+		ready = w.servers
+	}
+	return ready[rand.IntN(len(ready))].addr, nil
+}
+
+// populate starts the members. Which rooms somebody is in follows from its
+// number alone.
+func (w *world) populate() {
+	for i := range w.size.rooms {
+		w.rooms = append(w.rooms, fmt.Sprintf("방 %d", i+1))
+	}
+	total := w.size.goClients + w.size.nodeClients
+	for i := range total {
+		var rooms []string
+		for j := range w.size.roomsEach {
+			rooms = append(rooms, w.rooms[(i+j*(1+i/w.size.rooms%(w.size.rooms-1)))%w.size.rooms])
+		}
+		slices.Sort(rooms)
+		rooms = slices.Compact(rooms)
+		named := i%3 == 0
+		if i < w.size.nodeClients {
+			m := newMember(w.ctx, fmt.Sprintf("js%d", i), "socket.io-client", rooms, named, w.ledger)
+			m.recovers = true
+			transports := []string{"websocket"}
+			if w.store == nil && i%3 == 2 {
+				transports = []string{"polling", "websocket"}
+			}
+			w.attach(m, func() socket { return w.host.open("http://"+w.web.addr(), m.session(), transports, m) })
+			continue
+		}
+		revision, recovers, kind := 4, true, "recovery"
+		switch i % 5 {
+		case 3:
+			recovers, kind = false, "since"
+		case 4:
+			revision, recovers, kind = 3, false, "since, revision 3"
+		}
+		m := newMember(w.ctx, fmt.Sprintf("go%d", i), kind, rooms, named, w.ledger)
+		m.recovers = recovers
+		w.attach(m, func() socket { return openWS(w.ctx, w.front.addr(), m.session(), revision, recovers, m) })
+	}
+}
+
+// attach gives a member its socket before anything can happen on it.
+func (w *world) attach(m *member, open func() socket) {
+	m.mu.Lock()
+	m.socket = open()
+	m.mu.Unlock()
+	w.members = append(w.members, m)
+}
+
+func (w *world) settled() bool {
+	return !slices.ContainsFunc(w.members, func(m *member) bool { return !m.settled() })
+}
+
+func (w *world) unsettled() (text string) {
+	n := 0
+	for _, m := range w.members {
+		if m.settled() {
+			continue
+		}
+		if n++; n <= 5 {
+			m.mu.Lock()
+			text += fmt.Sprintf("%s (%s): up %v, named %v; ended: %v", m.name, m.kind, m.up, m.said, m.reasons)
+			for _, v := range m.views {
+				text += fmt.Sprintf("; %s: state %d, %v", v.room, v.state, v.cursor)
+			}
+			text += "\n"
+			m.mu.Unlock()
+		}
+	}
+	return fmt.Sprintf("%s%d of %d members\n", text, n, len(w.members))
+}
+
+// load lets the senders write and some of the others come and go, until stop
+// is called, which waits for the last acknowledgement.
+func (w *world) load() (stop func() error) {
+	ctx, done := context.WithCancel(w.ctx)
+	var tasks sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for i, m := range w.members {
+		seed := rand.New(rand.NewPCG(uint64(i), 77))
+		switch {
+		case i*w.size.senders/len(w.members) != (i+1)*w.size.senders/len(w.members):
+			tasks.Go(func() {
+				if err := w.write(ctx, m, seed); err != nil {
+					mu.Lock()
+					errs = append(errs, err)
+					mu.Unlock()
+				}
+			})
+		case i%7 == 1:
+			tasks.Go(func() { w.roam(ctx, m, seed) })
+		}
+	}
+	return func() error {
+		done()
+		tasks.Wait()
+		return errors.Join(errs...)
+	}
+}
+
+// write sends messages one after the other, each until it is acknowledged, the
+// last one too. Now and then it sends one again that has its acknowledgement:
+// the answer must be the same.
+func (w *world) write(ctx context.Context, m *member, random *rand.Rand) error {
+	rooms := make([]string, 0, len(m.views))
+	for room := range m.views {
+		rooms = append(rooms, room)
+	}
+	slices.Sort(rooms)
+	finish, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	// What has begun may take its time when the load ends, but not for ever.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(deadline, cancel) })()
+	for n := 0; ; n++ {
+		if pause(ctx, w.size.every/2+time.Duration(random.Int64N(int64(w.size.every)))) != nil {
+			return nil
+		}
+		id := fmt.Sprintf("%s-%d", m.name, n)
+		if w.long.Load() {
+			id += longText
+		}
+		room := rooms[random.IntN(len(rooms))]
+		if _, err := m.say(finish, room, id); err != nil {
+			return fmt.Errorf("%s has no acknowledgement: %w", id, err)
+		}
+		if random.IntN(20) == 0 {
+			if _, err := m.say(finish, room, id); err != nil {
+				return fmt.Errorf("%s again: %w", id, err)
+			}
+		}
+	}
+}
+
+// roam leaves a room and comes back.
+func (w *world) roam(ctx context.Context, m *member, random *rand.Rand) {
+	rooms := make([]string, 0, len(m.views))
+	for room := range m.views {
+		rooms = append(rooms, room)
+	}
+	slices.Sort(rooms)
+	for {
+		room := rooms[random.IntN(len(rooms))]
+		away := pause(ctx, time.Second+time.Duration(random.Int64N(int64(3*time.Second)))) == nil
+		if away {
+			m.wander(room, false)
+			away = pause(ctx, time.Duration(random.Int64N(int64(2*time.Second)))) == nil
+		}
+		m.wander(room, true)
+		if !away {
+			return
+		}
+	}
+}
+
+// end stops everything that the world has started. Errors are ends that were
+// not clean.
+func (w *world) end() error {
+	var errs []error
+	for _, l := range w.links {
+		l.mend()
+	}
+	for _, m := range w.members {
+		m.socket.close()
+	}
+	w.cancel()
+	if w.host != nil {
+		errs = append(errs, w.host.stop())
+	}
+	for _, s := range w.servers {
+		s.signal(syscall.SIGCONT)
+		errs = append(errs, s.end(syscall.SIGTERM))
+		for _, line := range s.log.disasters() {
+			errs = append(errs, fmt.Errorf("%s said: %s", s.name, line))
+		}
+	}
+	for _, r := range append([]*relay{w.front, w.web}, w.links...) {
+		if r != nil {
+			r.close()
+		}
+	}
+	if w.store != nil {
+		w.store.signal(syscall.SIGCONT)
+		errs = append(errs, w.store.end(syscall.SIGTERM))
+	}
+	w.tasks.Wait()
+	probe.CloseIdleConnections()
+	if w.dir != "" {
+		errs = append(errs, os.RemoveAll(w.dir))
+	}
+	return errors.Join(errs...)
+}
