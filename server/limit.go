@@ -12,9 +12,9 @@ const spareFiles = 64
 
 // fitFileLimit keeps engine.max_sessions within what the system lets the
 // process open, so that a full server answers 503 instead of failing to accept.
-// A limit that the operator chose is left as it is, with a warning: polling
-// sessions need no file of their own. Go has raised the soft limit of open
-// files to the hard one already.
+// A limit that the operator chose is left as it is, with a warning: a polling
+// client has two connections at one time and none at another, so nobody else
+// knows. Go has raised the soft limit of open files to the hard one already.
 func fitFileLimit(c *config.Config, logger *slog.Logger) {
 	files, known := fileLimit()
 	if !known || uint64(c.Engine.MaxSessions)+spareFiles <= files {

@@ -51,7 +51,8 @@ type Options struct {
 type Hooks struct {
 	// Sent: a message is in its room's log; duplicate when it was before.
 	Sent func(duplicate bool)
-	// Refused: a request was refused.
+	// Refused: a request was refused. With CodeUnknownEvent the event's name
+	// is whatever the client made up.
 	Refused func(event string, code Code)
 	// Named: a socket's person has a name now.
 	Named func()

@@ -62,6 +62,17 @@ func (f *fixture) readAlong(random *rand.Rand) {
 			take(c.next("new message").args[0])
 		}
 	}
+	drain := func() { // takes what has come
+		c.mu.Lock()
+		rest := c.events
+		c.events = nil
+		c.mu.Unlock()
+		for _, e := range rest {
+			if e.name == "new message" {
+				take(e.args[0])
+			}
+		}
+	}
 	for range 15 {
 		query := map[string]any{"room": "tea", "limit": 200}
 		if since != nil {
@@ -100,37 +111,13 @@ func (f *fixture) readAlong(random *rand.Rand) {
 		case 0:
 			// Leave: what is on its way still comes before the answer.
 			call[LeftRoom](c, "leave room", "tea")
-			c.mu.Lock()
-			rest := c.events
-			c.events = nil
-			c.mu.Unlock()
-			for _, e := range rest {
-				if e.name == "new message" {
-					take(e.args[0])
-				}
-			}
+			drain()
 		case 1:
 			// Lose the connection and recover: what was not taken counts as
 			// not received, so the offset must be that of the last one taken.
-			c.mu.Lock()
-			rest := c.events
-			c.events = nil
-			c.mu.Unlock()
-			for _, e := range rest {
-				if e.name == "new message" {
-					take(e.args[0])
-				}
-			}
+			drain()
 			c.drop()
-			c.mu.Lock()
-			rest = c.events
-			c.events = nil
-			c.mu.Unlock()
-			for _, e := range rest {
-				if e.name == "new message" {
-					take(e.args[0])
-				}
-			}
+			drain()
 			back := f.dial(hello{auth: c.back(nil)})
 			if back.sid != c.sid {
 				t.Error("not recovered")
@@ -139,20 +126,10 @@ func (f *fixture) readAlong(random *rand.Rand) {
 			where += " recovered"
 			live(random.IntN(20))
 			call[LeftRoom](c, "leave room", "tea")
-			for len(c.events) > 0 {
-				take(c.next("new message").args[0])
-			}
+			drain()
 		case 2:
 			// Go for good, and come back as somebody else.
-			c.mu.Lock()
-			rest := c.events
-			c.events = nil
-			c.mu.Unlock()
-			for _, e := range rest {
-				if e.name == "new message" {
-					take(e.args[0])
-				}
-			}
+			drain()
 			c.leave()
 			c = f.dial(hello{})
 		}
