@@ -67,7 +67,6 @@ type directConn struct {
 
 	// owned by the goroutine
 	r     receiver
-	first []byte // what net/http had read
 	last  uint32 // when something was handled last, in Unix seconds
 	early uint8  // how many times that was, counted to shedEarly
 }
@@ -82,20 +81,28 @@ const (
 )
 
 func (c *directConn) start(r receiver, buffered []byte, wg *sync.WaitGroup) {
-	c.r, c.first, c.wg = r, buffered, wg
+	c.r, c.wg = r, wg
 	wg.Add(1)
-	go c.wait()
+	if len(buffered) == 0 {
+		go c.wait()
+		return
+	}
+	go func() {
+		if err := r.received(buffered); err != nil {
+			c.end(err)
+			return
+		}
+		c.wait()
+	}()
 }
 
 // wait is the whole goroutine. Its frames, and those of what it calls before it
 // parks, are few and small on purpose.
 func (c *directConn) wait() {
 	for {
-		if len(c.first) == 0 {
-			if err := c.raw.Read(isReadable); err != nil {
-				c.end(err)
-				return
-			}
+		if err := c.raw.Read(isReadable); err != nil {
+			c.end(err)
+			return
 		}
 		if err := c.handle(); err != nil {
 			c.end(err)
@@ -128,10 +135,6 @@ func (c *directConn) end(err error) {
 // handle reads once and hands over what there is. It takes a buffer only for that
 // time, so that a silent connection holds none.
 func (c *directConn) handle() error {
-	if b := c.first; len(b) > 0 {
-		c.first = nil
-		return c.r.received(b)
-	}
 	buf := readBuffers.Get().(*readBuffer)
 	defer buf.free()
 	if err := c.raw.Control(buf.read); err != nil {

@@ -5,17 +5,23 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"unique"
 )
 
 // facts are what a session keeps of its handshake: copies, so that net/http's
 // memory of the request goes.
 type facts struct {
-	address     string
-	uri         string
-	headers     []string // name, value, …
+	address string
+	uri     string
+	// headers are the values of Options.Headers, each ended by headerEnd. The
+	// clients of one application mostly send the same ones: one copy serves all.
+	headers     unique.Handle[string]
 	secure      bool
 	crossDomain bool
 }
+
+// headerEnd cannot stand in a header (RFC 9110, 5.5).
+const headerEnd = "\n"
 
 func (s *Server) gather(r *http.Request) facts {
 	f := facts{
@@ -29,6 +35,7 @@ func (s *Server) gather(r *http.Request) facts {
 		proto := lastOf(r.Header.Values("X-Forwarded-Proto"))
 		f.secure = f.secure || strings.EqualFold(proto, "https")
 	}
+	var values []byte
 	for _, name := range s.o.Headers {
 		value := r.Host
 		if name != "host" {
@@ -39,10 +46,12 @@ func (s *Server) gather(r *http.Request) facts {
 			}
 			value = strings.Join(r.Header.Values(name), sep)
 		}
-		if value != "" && len(value) <= maxHeaderValue {
-			f.headers = append(f.headers, name, strings.Clone(value))
+		if len(value) <= maxHeaderValue && !strings.Contains(value, headerEnd) {
+			values = append(values, value...)
 		}
+		values = append(values, headerEnd...)
 	}
+	f.headers = unique.Make(string(values))
 	return f
 }
 

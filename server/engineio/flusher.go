@@ -166,7 +166,7 @@ func (s *Session) drain() {
 		}
 		if err != nil {
 			s.writing = false
-			bytes, messages := s.queue.waiting(), s.queue.count
+			bytes, messages := s.queue.waiting(), int(s.queue.count)
 			s.mu.Unlock()
 			if isTimeout(err) {
 				s.tooSlow(bytes, messages, false)

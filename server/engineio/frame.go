@@ -21,15 +21,24 @@ type frameReader struct {
 	fin  bool
 	op   ws.OpCode
 	mask [4]byte
-	pos  int   // payload bytes seen, for the mask
+	pos  uint8 // payload bytes seen, modulo the mask's length
 	left int64 // payload bytes to come
-	ctl  []byte
 
 	fragmented bool      // a message has begun and its last frame has not
-	msgOp      ws.OpCode // of the message that msg belongs to
-	msg        []byte    // what has arrived of a message in several pieces
-	valid      int       // bytes of msg that are known to be UTF-8
+	msgOp      ws.OpCode // of the message that has begun
+	parts      *parts    // what has come in several pieces; nil: nothing
 }
+
+// parts are the beginnings of what has not arrived whole.
+type parts struct {
+	ctl   []byte // of a control frame
+	msg   []byte // of a message
+	valid int    // bytes of msg that are known to be UTF-8
+}
+
+// between reports whether the reader stands between two messages: it holds no
+// part of anything.
+func (f *frameReader) between() bool { return f.headN == 0 && !f.open && !f.fragmented }
 
 // frameSink takes what a frameReader finds. The slices are valid, and may be
 // changed, during the call. An error ends the reading and is returned by feed.
@@ -67,8 +76,8 @@ func (f *frameReader) feed(b []byte, limit int64, sink frameSink) error {
 		n := int(min(int64(len(b)), f.left))
 		part := b[:n:n]
 		b = b[n:]
-		ws.Cipher(part, f.mask, f.pos)
-		f.pos += n
+		ws.Cipher(part, f.mask, int(f.pos))
+		f.pos = uint8((int(f.pos) + n) % len(f.mask))
 		f.left -= int64(n)
 		f.open = f.left > 0
 
@@ -137,7 +146,7 @@ func (f *frameReader) header(b []byte, limit int64) (int, error) {
 	if err := ws.CheckHeader(h, state); err != nil {
 		return used, &frameError{ws.StatusProtocolError, err.Error()}
 	}
-	if !h.OpCode.IsControl() && length > limit-int64(len(f.msg)) {
+	if !h.OpCode.IsControl() && length > limit-int64(len(f.message())) {
 		return used, &frameError{ws.StatusMessageTooBig, "message too big"}
 	}
 	f.op, f.fin, f.left, f.pos, f.open = h.OpCode, h.Fin, length, 0, true
@@ -151,14 +160,15 @@ func (f *frameReader) data(part []byte, sink frameSink) error {
 		f.msgOp = f.op
 	}
 	last := !f.open && f.fin
-	whole := part
-	if !last || len(f.msg) > 0 {
+	whole, valid := part, 0
+	if !last || len(f.message()) > 0 {
 		// One piece of several. append doubles at most, so memory follows what has
 		// arrived.
-		f.msg = append(f.msg, part...)
-		whole = f.msg
+		p := f.part()
+		p.msg = append(p.msg, part...)
+		whole, valid = p.msg, p.valid
 	}
-	if f.msgOp == ws.OpText && !f.validate(whole, last) {
+	if f.msgOp == ws.OpText && !f.validate(whole, valid, last) {
 		return &frameError{ws.StatusInvalidFramePayloadData, "text that is not UTF-8"}
 	}
 	if !last {
@@ -167,22 +177,37 @@ func (f *frameReader) data(part []byte, sink frameSink) error {
 		}
 		return nil
 	}
-	op := f.msgOp
-	f.fragmented, f.msg, f.valid = false, nil, 0
-	if op == ws.OpText {
+	f.fragmented, f.parts = false, nil
+	if f.msgOp == ws.OpText {
 		return sink.text(whole)
 	}
 	return sink.binary(whole)
 }
 
-// validate checks the part of a text that has not been checked, and leaves a
-// character that is cut at the end for the next time, unless last.
-func (f *frameReader) validate(b []byte, last bool) bool {
+// part is where beginnings are kept.
+func (f *frameReader) part() *parts {
+	if f.parts == nil {
+		f.parts = new(parts)
+	}
+	return f.parts
+}
+
+// message is what has arrived of a message in several pieces.
+func (f *frameReader) message() []byte {
+	if f.parts == nil {
+		return nil
+	}
+	return f.parts.msg
+}
+
+// validate checks a text from byte valid on, and leaves a character that is cut at
+// the end for the next time, unless last.
+func (f *frameReader) validate(b []byte, valid int, last bool) bool {
 	if last {
-		return utf8.Valid(b[f.valid:])
+		return utf8.Valid(b[valid:])
 	}
 	end := len(b)
-	for i := 1; i <= utf8.UTFMax-1 && end-i >= f.valid; i++ {
+	for i := 1; i <= utf8.UTFMax-1 && end-i >= valid; i++ {
 		if utf8.RuneStart(b[end-i]) {
 			if !utf8.FullRune(b[end-i:]) {
 				end -= i
@@ -190,24 +215,30 @@ func (f *frameReader) validate(b []byte, last bool) bool {
 			break
 		}
 	}
-	if !utf8.Valid(b[f.valid:end]) {
+	if !utf8.Valid(b[valid:end]) {
 		return false
 	}
-	f.valid = end
+	f.part().valid = end
 	return true
 }
 
 // control takes part of a control frame; it may come between the frames of a
 // message.
 func (f *frameReader) control(part []byte, sink frameSink) error {
-	if f.open || len(f.ctl) > 0 {
-		f.ctl = append(f.ctl, part...)
-		part = f.ctl
+	if f.open || f.parts != nil && len(f.parts.ctl) > 0 {
+		p := f.part()
+		p.ctl = append(p.ctl, part...)
+		part = p.ctl
 	}
 	if f.open {
 		return nil
 	}
-	f.ctl = nil
+	if p := f.parts; p != nil {
+		p.ctl = nil
+		if len(p.msg) == 0 {
+			f.parts = nil
+		}
+	}
 	switch f.op {
 	case ws.OpPing:
 		return sink.ping(part)

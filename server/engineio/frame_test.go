@@ -37,11 +37,15 @@ func run(t *testing.T, b []byte, size int, limit int64) []string {
 			}
 			return append(r.events, "ended")
 		}
-		if held := cap(f.msg) + cap(f.ctl); held > 2*(at+size)+64 {
+		var p parts
+		if f.parts != nil {
+			p = *f.parts
+		}
+		if held := cap(p.msg) + cap(p.ctl); held > 2*(at+size)+64 {
 			t.Fatalf("holds %d bytes after %d", held, at+size)
 		}
-		if int64(len(f.msg)) > limit {
-			t.Fatalf("message of %d bytes", len(f.msg))
+		if int64(len(p.msg)) > limit {
+			t.Fatalf("message of %d bytes", len(p.msg))
 		}
 	}
 	return r.events

@@ -60,12 +60,7 @@ func (s *Session) overdueLocked() bool {
 // closing has taken too long.
 func (s *Session) expired() {
 	s.mu.Lock()
-	switch {
-	case s.state == stateClosing:
-		s.mu.Unlock()
-		s.abort("")
-		return
-	case s.state == stateClosed:
+	if s.state == stateClosed {
 		s.mu.Unlock()
 		return
 	}
@@ -75,9 +70,9 @@ func (s *Session) expired() {
 		s.mu.Unlock()
 		return
 	}
-	if s.revision == 3 || s.waiting {
+	if s.state == stateClosing || s.revision == 3 || s.waiting {
 		s.mu.Unlock()
-		s.abort(ReasonPingTimeout)
+		s.abort(ReasonPingTimeout) // the reason is told only to one that was open
 		return
 	}
 	s.waiting = true

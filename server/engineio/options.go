@@ -32,7 +32,8 @@ type Options struct {
 	// WriteTimeout is how long a client may take to accept the next 64 KiB, or
 	// less if less is queued, or a polling answer. Default 20 s.
 	WriteTimeout time.Duration
-	// BodyTimeout is how long the body of a POST may take to arrive. Default 20 s.
+	// BodyTimeout is how long the body of a POST, or a WebSocket message, may take
+	// to arrive. Default 20 s.
 	BodyTimeout time.Duration
 	// PollHold is how long a poll with nothing to say is held before it is
 	// answered with a noop packet. It must be below the read timeout of mobile

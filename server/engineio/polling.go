@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ func (p *poll) expired() {
 }
 
 // servePoll answers a GET with what is queued, or waits for something.
-func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, session *Session) {
+func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values, session *Session) {
 	p := &poll{s: session, wake: make(chan struct{}, 1)}
 	p.timer.owner = p
 
@@ -85,23 +86,27 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, session *Sess
 		select {
 		case <-p.wake:
 		case <-r.Context().Done():
-			// The client gave up; what would have been the answer has no way back.
+			// The client gave up, which ends a session that polls. One that is moving
+			// to its WebSocket, or has, loses nothing.
 			session.mu.Lock()
 			session.poll = nil
 			s.wheel.remove(&p.timer)
+			moving := session.probed || session.ws != nil
 			session.mu.Unlock()
-			session.abort(ReasonTransportError)
+			if !moving {
+				session.abort(ReasonTransportError)
+			}
 			return
 		}
 	}
-	s.answerPoll(w, r, session, p)
+	s.answerPoll(w, r, q, session, p)
 }
 
 // packetLists are where answers are put together.
 var packetLists = sync.Pool{New: func() any { return new([]Packet) }}
 
 // answerPoll takes from the queue what fits into one answer.
-func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, session *Session, p *poll) {
+func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, q url.Values, session *Session, p *poll) {
 	list := packetLists.Get().(*[]Packet)
 	ps := (*list)[:0]
 	session.mu.Lock()
@@ -129,17 +134,18 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, session *Ses
 		}
 	}
 	last := session.state == stateClosing && session.queue.count == 0
+	moving := len(ps) == 0 && (session.probed || session.ws != nil)
 	session.mu.Unlock()
 	if len(ps) == 0 {
 		// Held long enough, or about to be upgraded, or just upgraded.
 		ps = packetNoop.appendPackets(ps)
 	}
 
-	err := s.writePayload(w, r, session, ps)
+	err := s.writePayload(w, r, q, session, ps)
 	clear(ps)
 	*list = ps
 	packetLists.Put(list)
-	if err != nil || last {
+	if err != nil && !moving || last {
 		session.abort(ReasonTransportError)
 	}
 }
@@ -156,15 +162,14 @@ var (
 )
 
 // writePayload answers a poll with ps.
-func (s *Server) writePayload(w http.ResponseWriter, r *http.Request, session *Session, ps []Packet) error {
+func (s *Server) writePayload(w http.ResponseWriter, r *http.Request, q url.Values, session *Session, ps []Packet) error {
 	buf := payloads.Get().(*[]byte)
 	defer putPayload(buf)
-	q := r.URL.Query()
 	jsonp := q.Has("j")
 	octets := false
 	body := (*buf)[:0]
 	if session.revision == 3 {
-		body, octets = AppendPayload3(body, ps, session.b64 || jsonp || q.Has("b64"))
+		body, octets = AppendPayload3(body, ps, session.b64 || jsonp || wantsBase64(q))
 	} else {
 		body = AppendPayload4(body, ps)
 	}
@@ -229,19 +234,25 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-func wantsBase64(r *http.Request) bool { return r.URL.Query().Has("b64") }
+func wantsBase64(q url.Values) bool { return q.Has("b64") }
 
 // errTooBig: a body over Options.MaxHTTPBufferSize.
 var errTooBig = errors.New("body too big")
 
 // servePost feeds a payload to the session's Handler and answers when it has
 // taken all of it.
-func (s *Server) servePost(w http.ResponseWriter, r *http.Request, session *Session) {
+func (s *Server) servePost(w http.ResponseWriter, r *http.Request, q url.Values, session *Session) {
 	session.mu.Lock()
 	switch {
-	case session.state != stateOpen:
+	case session.state == stateClosed:
 		session.mu.Unlock()
 		s.refuse(w, r, RefusedSession, "")
+		return
+	case session.state == stateClosing && session.ws == nil:
+		// Ignored, as Node does: a client would take a refusal for a failure, and
+		// not fetch what it is being told.
+		session.mu.Unlock()
+		taken(w)
 		return
 	case session.ws != nil:
 		session.mu.Unlock()
@@ -258,7 +269,7 @@ func (s *Server) servePost(w http.ResponseWriter, r *http.Request, session *Sess
 
 	buf := payloads.Get().(*[]byte)
 	defer putPayload(buf)
-	status, code, reason := s.post(w, r, session, buf)
+	status, code, reason := s.post(w, r, q, session, buf)
 
 	// Before the answer: the client may send the next one as soon as it has it.
 	session.mu.Lock()
@@ -271,6 +282,11 @@ func (s *Server) servePost(w http.ResponseWriter, r *http.Request, session *Sess
 		s.refuseEmpty(w, status, code)
 		return
 	}
+	taken(w)
+}
+
+// taken answers a POST.
+func taken(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", "2")
@@ -279,7 +295,7 @@ func (s *Server) servePost(w http.ResponseWriter, r *http.Request, session *Sess
 
 // post reads and handles one POST. reason is why the session must be closed, ""
 // if it need not.
-func (s *Server) post(w http.ResponseWriter, r *http.Request, session *Session, buf *[]byte) (status int, code RefusalCode, reason string) {
+func (s *Server) post(w http.ResponseWriter, r *http.Request, q url.Values, session *Session, buf *[]byte) (status int, code RefusalCode, reason string) {
 	octets := strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream")
 	if octets && session.revision == 4 {
 		return http.StatusBadRequest, RefusedPayload, ReasonTransportError
@@ -294,7 +310,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, session *Session, 
 		w.Header().Set("Connection", "close")
 		return http.StatusBadRequest, RefusedPayload, ReasonTransportError
 	}
-	if r.URL.Query().Has("j") {
+	if q.Has("j") {
 		octets = false
 		if body, err = DecodeJSONPBody(body, int(s.o.MaxHTTPBufferSize)); err != nil {
 			return http.StatusBadRequest, RefusedPayload, ReasonParseError
@@ -310,6 +326,9 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, session *Session, 
 		return http.StatusBadRequest, RefusedPayload, ReasonParseError
 	}
 	for _, p := range ps {
+		if session.closing() {
+			break // since the packet before: the rest is ignored
+		}
 		if !session.receive(p) {
 			if p.Type != TypeClose {
 				return http.StatusBadRequest, RefusedPayload, ""

@@ -259,9 +259,6 @@ func TestPollingCloseByServer(t *testing.T) {
 	if r := e.reason(t); r != "forced server close" {
 		t.Error(r)
 	}
-	if a := c.post("4x"); a.status != 400 {
-		t.Errorf("POST to a closing session got %d", a.status)
-	}
 	c.expect("4last words\x1e1")
 	c.expectGone()
 }

@@ -7,11 +7,11 @@ import "sync"
 // session's mu.
 type queue struct {
 	head, tail *chunk
-	first      int // index of the first message in head
-	last       int // index after the last message in tail
-	off        int // bytes of the first message that are written already
-	count      int
 	size       int // bytes of all messages, those of off included
+	off        int // bytes of the first message that are written already
+	count      int32
+	first      uint8 // index of the first message in head
+	last       uint8 // index after the last message in tail
 }
 
 type chunk struct {
@@ -35,7 +35,7 @@ func (q *queue) push(p *Prepared) {
 	case q.tail == nil:
 		c := chunks.Get().(*chunk)
 		q.head, q.tail, q.first, q.last = c, c, 0, 0
-	case q.last == len(q.tail.items):
+	case int(q.last) == len(q.tail.items):
 		c := chunks.Get().(*chunk)
 		q.tail.next, q.tail, q.last = c, c, 0
 	}
@@ -67,7 +67,7 @@ func (q *queue) pop() {
 	case q.count == 0:
 		chunks.Put(q.head)
 		q.head, q.tail, q.first, q.last = nil, nil, 0, 0
-	case q.first == len(q.head.items):
+	case int(q.first) == len(q.head.items):
 		c := q.head
 		q.head, q.first = c.next, 0
 		c.next = nil
@@ -94,7 +94,7 @@ func (q *queue) batch(scratch []byte, b64 bool) []byte {
 		return b[:min(len(b), maxWrite)]
 	}
 	out := append(scratch[:0], b...)
-	c, i := q.head, q.first+1
+	c, i := q.head, int(q.first)+1
 	for range q.count - 1 {
 		if i == len(c.items) {
 			c, i = c.next, 0

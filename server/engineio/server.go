@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -19,7 +20,7 @@ import (
 type Server struct {
 	o        Options
 	accept   func(*Session) Handler
-	upgrades []string
+	opening  [2][]byte // the open packet after the session id: polling, WebSocket
 	wheel    *wheel
 	flushers []*flusher
 	turn     atomic.Uint32 // deals sessions to flushers
@@ -51,10 +52,12 @@ func NewServer(accept func(*Session) Handler, o Options) *Server {
 		sessions:  make(map[string]*Session),
 		addresses: make(map[string]int),
 	}
-	s.upgrades = []string{}
+	upgrades := []string{}
+	s.opening[1] = s.openPacketTail(upgrades)
 	if slices.Contains(s.o.Transports, TransportWebSocket) {
-		s.upgrades = append(s.upgrades, TransportWebSocket)
+		upgrades = append(upgrades, TransportWebSocket)
 	}
+	s.opening[0] = s.openPacketTail(upgrades)
 	s.wheel = newWheel(min(s.o.PingInterval, s.o.PingTimeout))
 	for range runtime.GOMAXPROCS(0) {
 		f := newFlusher(s.stop)
@@ -148,7 +151,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, RefusedForbidden, "")
 		return
 	case !q.Has("sid") || q.Get("sid") == "":
-		s.handshake(w, r, transport, q.Get("EIO"), upgrade)
+		s.handshake(w, r, q, upgrade)
 		return
 	}
 	session := s.find(q.Get("sid"))
@@ -156,13 +159,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case session == nil:
 		s.refuse(w, r, RefusedSession, "")
 	case upgrade:
-		s.serveUpgrade(w, r, session)
+		s.serveUpgrade(w, r, q, session)
 	case transport != TransportPolling:
 		s.refuse(w, r, RefusedRequest, "")
 	case r.Method == http.MethodGet:
-		s.servePoll(w, r, session)
+		s.servePoll(w, r, q, session)
 	case r.Method == http.MethodPost:
-		s.servePost(w, r, session)
+		s.servePost(w, r, q, session)
 	default:
 		s.refuse(w, r, RefusedRequest, "")
 	}
@@ -187,7 +190,8 @@ func (s *Server) find(sid string) *Session {
 }
 
 // handshake opens a session (engine.io-protocol v4, "Handshake").
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request, transport, eio string, upgrade bool) {
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q url.Values, upgrade bool) {
+	transport, eio := q.Get("transport"), q.Get("EIO")
 	revision := byte(3)
 	if eio == "4" {
 		revision = 4
@@ -221,7 +225,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, transport, ei
 		opened:   time.Now().UnixNano(),
 		facts:    f,
 		revision: revision,
-		b64:      wantsBase64(r),
+		b64:      wantsBase64(q),
 	}
 	session.beat.owner = session
 	s.setCookie(w, session.id)
@@ -230,7 +234,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, transport, ei
 		return
 	}
 	s.admit(session, TransportPolling)
-	if err := s.writePayload(w, r, session, s.openPacket(session).appendPackets(nil)); err != nil {
+	if err := s.writePayload(w, r, q, session, s.openPacket(session).appendPackets(nil)); err != nil {
 		session.abort(ReasonTransportError)
 	}
 }
@@ -303,18 +307,27 @@ func (s *Server) admit(session *Session, transport string) {
 // openPacket is the first packet of a session (engine.io-protocol v4,
 // "Handshake").
 func (s *Server) openPacket(session *Session) *Prepared {
-	upgrades := s.upgrades
+	tail := s.opening[0]
 	if session.ws != nil {
-		upgrades = []string{}
+		tail = s.opening[1]
 	}
+	b := make([]byte, 0, len(openHead)+len(session.id)+len(tail))
+	b = append(append(b, openHead...), session.id...) // an id needs no escapes
+	return preparePacket(TypeOpen, append(b, tail...))
+}
+
+const openHead = `{"sid":"`
+
+// openPacketTail is what follows the id, the same for all sessions of a transport.
+func (s *Server) openPacketTail(upgrades []string) []byte {
 	b, _ := json.Marshal(struct { // only strings and numbers: cannot fail
-		SID          string   `json:"sid"`
 		Upgrades     []string `json:"upgrades"`
 		PingInterval int64    `json:"pingInterval"`
 		PingTimeout  int64    `json:"pingTimeout"`
 		MaxPayload   int64    `json:"maxPayload"`
-	}{session.id, upgrades, s.o.PingInterval.Milliseconds(), s.o.PingTimeout.Milliseconds(), s.o.MaxHTTPBufferSize})
-	return preparePacket(TypeOpen, b)
+	}{upgrades, s.o.PingInterval.Milliseconds(), s.o.PingTimeout.Milliseconds(), s.o.MaxHTTPBufferSize})
+	b[0] = ',' // instead of the opening brace
+	return append([]byte{'"'}, b...)
 }
 
 func (s *Server) setCookie(w http.ResponseWriter, sid string) {

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"iter"
 	"net/url"
 	"strings"
 	"sync"
@@ -67,7 +68,7 @@ type Session struct {
 	revision byte
 	b64      bool // handshake with b64: binary as base64 (revision 3)
 
-	beat entry    // heartbeat; once closing, the deadline of that
+	beat entry    // wakes expired
 	next *Session // guarded by flusher.mu
 
 	// mu guards all that follows. The small fields stand together, since every
@@ -75,7 +76,7 @@ type Session struct {
 	mu      sync.Mutex
 	handler Handler // nil until accepted; then it stays
 	queue   queue
-	due     int64 // heartbeat, see heartbeat.go; in nanoseconds of wheel.clock
+	due     int64 // of the heartbeat, once closing of that; in nanoseconds of wheel.clock
 
 	poll      *poll      // polling: the pending GET
 	ws        *webSocket // nil while polling
@@ -125,20 +126,34 @@ func (s *Session) RemoteAddr() string { return s.facts.address }
 // Header returns a header of the handshake, in any case of letters, if it is in
 // Options.Headers.
 func (s *Session) Header(name string) string {
-	for i := 0; i < len(s.facts.headers); i += 2 {
-		if strings.EqualFold(s.facts.headers[i], name) {
-			return s.facts.headers[i+1]
+	for kept, value := range s.kept() {
+		if strings.EqualFold(kept, name) {
+			return value
 		}
 	}
 	return ""
 }
 
+// kept yields the kept headers with their values.
+func (s *Session) kept() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		rest := s.facts.headers.Value()
+		for _, name := range s.srv.o.Headers {
+			var value string
+			value, rest, _ = strings.Cut(rest, headerEnd)
+			if value != "" && !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
 // Headers returns the kept headers of the handshake, with lower-case names. The
 // map is the caller's.
 func (s *Session) Headers() map[string]string {
-	m := make(map[string]string, len(s.facts.headers)/2)
-	for i := 0; i < len(s.facts.headers); i += 2 {
-		m[s.facts.headers[i]] = s.facts.headers[i+1]
+	m := make(map[string]string, len(s.srv.o.Headers))
+	for name, value := range s.kept() {
+		m[name] = value
 	}
 	return m
 }
@@ -191,8 +206,8 @@ func (s *Session) enqueue(frame any, now bool) error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	if q := &s.queue; q.count > 0 && (q.count >= s.srv.o.QueuePackets || q.waiting()+len(p.wire) > s.srv.o.QueueBytes) {
-		bytes, messages := q.waiting(), q.count
+	if q := &s.queue; q.count > 0 && (int(q.count) >= s.srv.o.QueuePackets || q.waiting()+len(p.wire) > s.srv.o.QueueBytes) {
+		bytes, messages := q.waiting(), int(q.count)
 		s.mu.Unlock()
 		s.tooSlow(bytes, messages, true)
 		return ErrSlowClient
@@ -296,6 +311,7 @@ func (s *Session) finish(reason string, e ending) {
 	transport := s.transportLocked()
 	candidate := s.candidate
 	s.candidate = nil
+	s.due = s.srv.wheel.clock() + int64(timeout)
 	s.srv.wheel.set(&s.beat, timeout)
 	flush := s.kickLocked(true)
 	s.notifyLocked(reason, transport)
@@ -369,6 +385,13 @@ func (s *Session) notifyLocked(reason, transport string) {
 			s.srv.guard(func() { h.Closed(reason) })
 		}
 	})
+}
+
+// closing reports whether the session takes its leave.
+func (s *Session) closing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == stateClosing
 }
 
 // begin marks the start of a call of the Handler; false: none may begin.

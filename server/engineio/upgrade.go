@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -18,12 +19,12 @@ type probe struct {
 }
 
 // serveUpgrade handles a WebSocket request with a session id.
-func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, session *Session) {
+func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q url.Values, session *Session) {
 	nc, buffered, err := s.takeOver(w, r)
 	if err != nil {
 		return
 	}
-	ws := &webSocket{s: session, conn: newConn(nc), b64: wantsBase64(r)}
+	ws := &webSocket{s: session, conn: newConn(nc), b64: wantsBase64(q)}
 	p := &probe{w: ws}
 	p.timer.owner = p
 	ws.probe = p

@@ -18,10 +18,42 @@ type webSocket struct {
 	b64  bool // its request asked for base64
 
 	// Owned by the reading goroutine.
-	frames  frameReader
 	discard bool // nothing that arrives matters any more
+	frames  frameReader
+	begun   *begun // not nil while a message or frame is incomplete
+	probe   *probe // not nil for a candidate
+}
 
-	probe *probe // not nil for a candidate
+// begun is a message, or a frame, that has not come to its end yet. What has come
+// of it is held, and control frames may come in between, so silence alone does not
+// bound it.
+type begun struct {
+	w     *webSocket
+	timer entry // Options.BodyTimeout
+}
+
+// expired is called by the wheel.
+func (b *begun) expired() { b.w.conn.close() }
+
+// watch bounds how long what has begun may take.
+func (w *webSocket) watch() {
+	switch {
+	case w.discard || w.frames.between():
+		w.whole()
+	case w.begun == nil:
+		w.begun = &begun{w: w}
+		w.begun.timer.owner = w.begun
+		w.s.srv.wheel.set(&w.begun.timer, w.s.srv.o.BodyTimeout)
+	}
+}
+
+// whole notes that what had begun is there: before it is handled, which may take
+// its time.
+func (w *webSocket) whole() {
+	if w.begun != nil {
+		w.s.srv.wheel.remove(&w.begun.timer)
+		w.begun = nil
+	}
 }
 
 // closeFrame has no status, as Node's.
@@ -79,11 +111,13 @@ func (w *webSocket) received(b []byte) error {
 	}
 	err := w.frames.feed(b, w.s.srv.o.MaxHTTPBufferSize, w)
 	if err == nil {
+		w.watch()
 		return nil
 	}
 	// Go on reading, for the reason given in drainedLocked.
 	w.discard = true
 	w.frames = frameReader{}
+	w.watch()
 	var fe *frameError
 	if errors.As(err, &fe) {
 		if h := w.s.srv.o.Hooks.FrameError; h != nil {
@@ -114,6 +148,8 @@ func (w *webSocket) leave(reason string, e ending) {
 
 // ended is called by the conn when nothing more can be read.
 func (w *webSocket) ended(err error) {
+	w.discard = true
+	w.watch()
 	if w.probe != nil {
 		w.abandon("connection ended")
 		return
@@ -126,6 +162,7 @@ func (w *webSocket) ended(err error) {
 // text, binary, ping and closing are called by the frameReader.
 
 func (w *webSocket) text(b []byte) error {
+	w.whole()
 	if len(b) == 0 {
 		w.leave(ReasonParseError, ending{})
 		return errEnded
@@ -153,6 +190,7 @@ func (w *webSocket) text(b []byte) error {
 }
 
 func (w *webSocket) binary(b []byte) error {
+	w.whole()
 	p := Packet{Type: TypeMessage, Binary: true, Data: b}
 	if w.s.revision == 3 {
 		if len(b) == 0 {
