@@ -60,9 +60,9 @@ var faults = []fault{
 }
 
 // faultsFor lists those that a world of that form can have.
-func faultsFor(fleet bool, fsync string) (some []fault) {
+func faultsFor(form form) (some []fault) {
 	for _, f := range faults {
-		if (fleet || !f.fleet) && (f.fsync == "" || f.fsync == fsync) {
+		if (form.fleet || !f.fleet) && (f.fsync == "" || f.fsync == form.fsync) {
 			some = append(some, f)
 		}
 	}

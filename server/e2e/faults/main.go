@@ -41,6 +41,8 @@ func main() {
 
 type options struct {
 	settings
+	forms string
+	fleet int
 	only  string
 	mixes int
 	parts int
@@ -50,13 +52,26 @@ type options struct {
 	short bool
 }
 
-func command(ctx context.Context, args []string, out io.Writer) error {
-	o := options{settings: settings{out: out}}
+// form is a kind of world.
+type form struct {
+	name  string
+	fleet bool
+	fsync string // Redis's appendfsync
+}
+
+var forms = []form{
+	{name: "single"},
+	{name: "always", fleet: true, fsync: "always"},
+	{name: "everysec", fleet: true, fsync: "everysec"},
+}
+
+func (o *options) parse(args []string, out io.Writer) error {
+	o.out = out
 	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
-	flags.IntVar(&o.nodes, "nodes", 3, "server processes; 1 needs no Redis")
-	flags.StringVar(&o.fsync, "fsync", "always", "Redis's appendfsync: always, everysec")
+	flags.StringVar(&o.forms, "forms", "single,always,everysec", "one node on disk; a fleet on Redis with appendfsync always, or everysec")
+	flags.IntVar(&o.fleet, "nodes", 3, "server processes of a fleet")
 	flags.StringVar(&o.only, "only", "", "faults, separated by commas; none means all and the mixes")
-	flags.IntVar(&o.mixes, "mixes", 2, "random mixes after the single faults")
+	flags.IntVar(&o.mixes, "mixes", 2, "random mixes after the single faults, per form")
 	flags.IntVar(&o.parts, "parts", 6, "faults of a mix")
 	flags.Uint64Var(&o.seed, "seed", 0, "of the random choices; 0 draws one")
 	flags.StringVar(&o.json, "json", "", "file for the figures; none means the output")
@@ -67,14 +82,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || o.nodes < 1 || o.nodes > 16 || o.mixes < 0 || o.parts < 1 || o.fsync != "always" && o.fsync != "everysec" {
+	if flags.NArg() > 0 || o.fleet < 2 || o.fleet > 16 || o.mixes < 0 || o.parts < 1 {
 		return errors.New("see -help")
-	}
-	if o.list {
-		for _, f := range faults {
-			fmt.Fprintf(out, "%-16s %s\n", f.name, f.about)
-		}
-		return nil
 	}
 	o.size = normal
 	if o.short {
@@ -83,9 +92,22 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if o.seed == 0 {
 		o.seed = uint64(time.Now().UnixNano()) % 1e9
 	}
+	return nil
+}
 
-	chosen, err := o.choose()
-	if err != nil {
+func command(ctx context.Context, args []string, out io.Writer) error {
+	var o options
+	if err := o.parse(args, out); err != nil {
+		return err
+	}
+	if o.list {
+		for _, f := range faults {
+			fmt.Fprintf(out, "%-16s %s\n", f.name, f.about)
+		}
+		return nil
+	}
+	var err error
+	if o.here, err = packageDir(ctx); err != nil {
 		return err
 	}
 	if o.bin == "" {
@@ -98,48 +120,82 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 	}
-	if o.here, err = packageDir(ctx); err != nil {
+	plan, err := o.plan()
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "seed %d, %d nodes, %d connections, appendfsync %s\n", o.seed, o.nodes, o.size.goClients+o.size.nodeClients, o.fsync)
-	return o.runAll(ctx, chosen)
+	fmt.Fprintf(out, "seed %d, %d runs, %d connections each\n", o.seed, len(plan), o.size.goClients+o.size.nodeClients)
+	return o.runAll(ctx, plan)
 }
 
-// choose is which faults happen, in which order.
-func (o *options) choose() ([]fault, error) {
-	possible := faultsFor(o.nodes > 1, o.fsync)
-	if o.only != "" {
-		var chosen []fault
-		for name := range strings.SplitSeq(o.only, ",") {
-			i := slices.IndexFunc(possible, func(f fault) bool { return f.name == name })
-			if i < 0 {
-				return nil, fmt.Errorf("no fault %q with %d nodes and appendfsync %s: see -list", name, o.nodes, o.fsync)
-			}
-			chosen = append(chosen, possible[i])
+// step is one run.
+type step struct {
+	settings
+	fault fault
+}
+
+// plan is which faults happen in which world, in which order.
+func (o *options) plan() (plan []step, err error) {
+	for name := range strings.SplitSeq(o.forms, ",") {
+		i := slices.IndexFunc(forms, func(f form) bool { return f.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no form %q: there are single, always and everysec", name)
+		}
+		chosen, err := o.choose(forms[i])
+		if err != nil {
+			return nil, err
+		}
+		s := o.settings
+		s.form, s.nodes = forms[i], 1
+		if s.form.fleet {
+			s.nodes = o.fleet
+		}
+		for _, f := range chosen {
+			plan = append(plan, step{s, f})
+		}
+	}
+	if len(plan) == 0 {
+		return nil, fmt.Errorf("no form of %s can have the fault %s: see -list", o.forms, o.only)
+	}
+	return plan, nil
+}
+
+// choose is which faults happen in worlds of one form.
+func (o *options) choose(f form) (chosen []fault, err error) {
+	possible := faultsFor(f)
+	if o.only == "" {
+		random := rand.New(rand.NewPCG(o.seed, 2))
+		chosen = slices.Clone(possible)
+		for range o.mixes {
+			chosen = append(chosen, mixed(possible, o.parts, random.IntN))
 		}
 		return chosen, nil
 	}
-	random := rand.New(rand.NewPCG(o.seed, 2))
-	chosen := slices.Clone(possible)
-	for range o.mixes {
-		chosen = append(chosen, mixed(possible, o.parts, random.IntN))
+	for name := range strings.SplitSeq(o.only, ",") {
+		named := func(f fault) bool { return f.name == name }
+		if !slices.ContainsFunc(faults, named) {
+			return nil, fmt.Errorf("no fault %q: see -list", name)
+		}
+		if i := slices.IndexFunc(possible, named); i >= 0 {
+			chosen = append(chosen, possible[i])
+		}
 	}
 	return chosen, nil
 }
 
-func (o *options) runAll(ctx context.Context, chosen []fault) error {
+func (o *options) runAll(ctx context.Context, plan []step) error {
 	var all []*figures
 	var rows [][]string
 	broken := false
-	for _, f := range chosen {
-		figures, err := run(ctx, o.settings, f)
+	for _, s := range plan {
+		figures, err := run(ctx, s.settings, s.fault)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if figures == nil {
 			return err
 		}
-		ok := figures.kept(o.mayLose(f))
+		ok := figures.kept(s.mayLose(s.fault))
 		broken = broken || !ok
 		writeLine(o.out, figures, ok)
 		all, rows = append(all, figures), append(rows, figures.row(ok))
@@ -156,9 +212,6 @@ func (o *options) runAll(ctx context.Context, chosen []fault) error {
 	}
 	return nil
 }
-
-// mayLose: with everysec Redis answers before its file is safe.
-func (s *settings) mayLose(f fault) bool { return f.loses || s.nodes > 1 && s.fsync != "always" }
 
 func (o *options) writeJSON(all []*figures) error {
 	if o.json == "" {

@@ -21,18 +21,18 @@ type member struct {
 	ctx    context.Context
 	socket socket
 
-	mu                 sync.Mutex
-	up                 bool // guarded by mu, like all below
-	since              time.Duration
-	turn               int // counts connections: an answer of an earlier one is void
-	views              map[string]*view
-	connections, fresh int
-	lastDown           time.Duration
-	down               []outage
-	reasons            map[string]int
-	recovers, said     bool
-	sessions           int            // counts sessions of the server
-	sentBy             map[string]int // the session that sent an id first
+	mu                    sync.Mutex
+	up                    bool // guarded by mu, like all below
+	since                 time.Duration
+	turn                  int // counts connections: an answer of an earlier one is void
+	views                 map[string]*view
+	connections, fresh    int
+	lastDown              time.Duration
+	down                  []outage
+	reasons               map[string]int
+	recovers, said, roams bool
+	sessions              int            // counts sessions of the server
+	sentBy                map[string]int // the session that sent an id first
 }
 
 // outage is a time without connection.

@@ -12,7 +12,7 @@ import (
 // figures are what one run has shown. Durations are in nanoseconds in JSON.
 type figures struct {
 	Fault string `json:"fault"`
-	Fsync string `json:"fsync,omitempty"` // Redis's appendfsync
+	Form  string `json:"form"`
 	Nodes int    `json:"nodes"`
 	Seed  uint64 `json:"seed"`
 
@@ -56,7 +56,7 @@ func (f *figures) kept(mayLose bool) bool {
 }
 
 var columns = []string{
-	"fault", "acked", "lost", "missed", "repeated", "reordered", "told", "lost-told", "unrecovered", "reconnects", "new",
+	"form", "fault", "acked", "lost", "missed", "repeated", "reordered", "told", "lost-told", "unrecovered", "reconnects", "new",
 	"whole", "silence", "wait", "",
 }
 
@@ -66,7 +66,7 @@ func (f *figures) row(ok bool) []string {
 		verdict = "BROKEN"
 	}
 	return []string{
-		f.Fault, fmt.Sprint(f.Acked), fmt.Sprint(f.Lost), fmt.Sprint(f.Missed), fmt.Sprint(f.Repeated), fmt.Sprint(f.Reordered),
+		f.Form, f.Fault, fmt.Sprint(f.Acked), fmt.Sprint(f.Lost), fmt.Sprint(f.Missed), fmt.Sprint(f.Repeated), fmt.Sprint(f.Reordered),
 		fmt.Sprint(f.Told), fmt.Sprint(f.Untold), fmt.Sprint(f.Unrecovered), fmt.Sprint(f.Reconnects), fmt.Sprint(f.Fresh),
 		seconds(f.Whole), seconds(f.Silence), seconds(f.Wait), verdict,
 	}
@@ -78,10 +78,10 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.2fs", d.Seconds()) 
 func writeLine(w io.Writer, f *figures, ok bool) {
 	cells := f.row(ok)
 	var b strings.Builder
-	for i, c := range cells[1 : len(cells)-1] {
-		fmt.Fprintf(&b, " %s=%s", columns[i+1], c)
+	for i, c := range cells[2 : len(cells)-1] {
+		fmt.Fprintf(&b, " %s=%s", columns[i+2], c)
 	}
-	fmt.Fprintf(w, "%-7s%s:%s took=%s\n", cells[len(cells)-1], f.Fault, b.String(), seconds(f.Took))
+	fmt.Fprintf(w, "%-7s%s %s:%s took=%s\n", cells[len(cells)-1], f.Form, f.Fault, b.String(), seconds(f.Took))
 	for _, n := range f.Notes {
 		fmt.Fprintf(w, "         %s\n", n)
 	}

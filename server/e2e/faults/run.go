@@ -16,8 +16,8 @@ import (
 // settings of a run.
 type settings struct {
 	bin, here string
+	form      form
 	nodes     int
-	fsync     string
 	size      size
 	seed      uint64
 	out       io.Writer
@@ -29,15 +29,15 @@ var (
 	short  = size{goClients: 64, nodeClients: 16, rooms: 4, roomsEach: 2, senders: 20, every: 500 * time.Millisecond, warmUp: time.Second, after: time.Second}
 )
 
+// mayLose: with everysec Redis answers before its file is safe.
+func (s *settings) mayLose(f fault) bool { return f.loses || s.form.fsync == "everysec" }
+
 // run builds a world, lets the fault happen in it, and judges. An error says
 // that the run itself failed; what the servers did wrong stands in the figures.
 func run(ctx context.Context, s settings, f fault) (*figures, error) {
 	began := time.Now()
-	figures := &figures{Fault: f.name, Nodes: s.nodes, Seed: s.seed}
-	if s.nodes > 1 {
-		figures.Fsync = s.fsync
-	}
-	w, err := build(ctx, s.bin, s.here, s.nodes, s.fsync, s.size, rand.New(rand.NewPCG(s.seed, 1)))
+	figures := &figures{Fault: f.name, Form: s.form.name, Nodes: s.nodes, Seed: s.seed}
+	w, err := build(ctx, &s, rand.New(rand.NewPCG(s.seed, 1)))
 	if err != nil {
 		return nil, err
 	}

@@ -286,6 +286,9 @@ func (w *world) times(f *figures) {
 			}
 			for _, v := range m.views {
 				for _, s := range v.shown {
+					if m.roams {
+						break // what it missed while it was out is no matter of faults
+					}
 					if a, ok := at[spot{v.room, s.place}]; ok && a <= heal && s.at > heal {
 						f.Whole = max(f.Whole, s.at-heal)
 					}

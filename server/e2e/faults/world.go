@@ -66,9 +66,9 @@ func (w *world) healed() {
 }
 
 // build starts everything and returns when everybody is in.
-func build(ctx context.Context, bin, here string, nodes int, fsync string, s size, random *rand.Rand) (w *world, err error) {
+func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w = &world{size: s, random: random, ctx: ctx, cancel: cancel, ledger: newLedger(), health: make(map[*server]bool)}
+	w = &world{size: o.size, random: random, ctx: ctx, cancel: cancel, ledger: newLedger(), health: make(map[*server]bool)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.end())
@@ -77,16 +77,16 @@ func build(ctx context.Context, bin, here string, nodes int, fsync string, s siz
 	if w.dir, err = os.MkdirTemp("", "antchat-faults-"); err != nil {
 		return w, err
 	}
-	if nodes > 1 {
-		if w.store, err = newStore(w.dir, fsync); err != nil {
+	if o.form.fleet {
+		if w.store, err = newStore(w.dir, o.form.fsync); err != nil {
 			return w, err
 		}
 		if err = w.store.begin(ctx); err != nil {
 			return w, err
 		}
 	}
-	for i := range nodes {
-		if err = w.addServer(i, bin); err != nil {
+	for i := range o.nodes {
+		if err = w.addServer(i, o.bin); err != nil {
 			return w, err
 		}
 	}
@@ -102,7 +102,7 @@ func build(ctx context.Context, bin, here string, nodes int, fsync string, s siz
 		return w, err
 	}
 	w.watch()
-	if w.host, err = startNode(here); err != nil {
+	if w.host, err = startNode(o.here); err != nil {
 		return w, err
 	}
 	w.populate()
@@ -259,6 +259,9 @@ func (w *world) load() (stop func() error) {
 				}
 			})
 		case i%7 == 1:
+			m.mu.Lock()
+			m.roams = true
+			m.mu.Unlock()
 			tasks.Go(func() { w.roam(ctx, m, seed) })
 		}
 	}
