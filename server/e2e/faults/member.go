@@ -182,10 +182,6 @@ func (m *member) join(v *view) {
 			m.ledger.complain("%s: an odd answer to a join: %s", m.name, answer)
 			return
 		}
-		if !v.want {
-			m.leave(v)
-			return
-		}
 		if !v.began {
 			v.began, v.from = true, place{p.Epoch, p.Seq}
 			if len(p.Messages) > 0 {
@@ -225,6 +221,9 @@ func (m *member) fill(v *view, joined page, since place, messages []wireMessage,
 		m.show(v, e, false)
 	}
 	v.held, v.state = nil, in
+	if !v.want {
+		m.leave(v) // it changed its mind meanwhile
+	}
 }
 
 // afterGap is the last seq before what is left to read, when an answer had a
