@@ -71,9 +71,8 @@ type watched struct {
 	ready           chan struct{} // closed when confirmed; replaced at a loss
 	emptySince      time.Time
 	// Where the room's log stands for this node's members, once set.
-	set   bool
-	epoch string
-	seq   uint64
+	set bool
+	stand
 }
 
 // held is a message that waits for the end of a repair.

@@ -143,7 +143,7 @@ func (l *lane) logged(channel string, p *parcel) error {
 			l.loseLocked("a room's sequence has a hole")
 			return nil
 		}
-		w.seq, w.epoch = seq, p.word(0)
+		w.show(p.word(0), seq)
 	}
 	l.pos = pos
 	ev := &roomindex.Event{
@@ -242,7 +242,9 @@ func (l *lane) cut(p *parcel) error {
 			l.loseLocked("a room's head is not where the link has seen it")
 			return nil
 		}
-		w.set, w.seq, w.epoch = true, seq, epoch
+		if !w.set {
+			w.set, w.stand = true, begin(epoch, seq)
+		}
 	}
 	l.pos = max(l.pos, pos)
 	l.push(func(q *roomindex.Sequencer) { op.install(q, l, pos) })

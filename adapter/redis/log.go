@@ -239,13 +239,22 @@ func (a *Adapter) LogRooms(ctx context.Context, namespace, after string, limit i
 	out := []adapter.RoomHead{}
 	limit = min(max(limit, 0), a.o.MaxRead)
 	for _, l := range a.lanes {
-		got, err := l.page(ctx, lua().heads, "list", namespace, after, limit, 3)
-		if err != nil {
-			return nil, a.outcome("list rooms", err)
-		}
-		for r := range slices.Chunk(got, 3) {
-			if r.text(1) != "" {
-				out = append(out, adapter.RoomHead{Room: roomOf(namespace, r.text(0)), Epoch: r.text(1), Seq: r.number(2)})
+		for from := after; ; {
+			got, err := l.page(ctx, lua().heads, "list", namespace, from, limit, 3)
+			if err != nil {
+				return nil, a.outcome("list rooms", err)
+			}
+			stale := false // rooms that aged away were still listed
+			for r := range slices.Chunk(got, 3) {
+				from = roomOf(namespace, r.text(0))
+				if r.text(1) == "" {
+					stale = true
+					continue
+				}
+				out = append(out, adapter.RoomHead{Room: from, Epoch: r.text(1), Seq: r.number(2)})
+			}
+			if !stale {
+				break
 			}
 		}
 	}

@@ -17,6 +17,70 @@ import (
 type stand struct {
 	epoch string
 	seq   uint64
+	// marks say since which seq each of the latest epochs was shown, so that
+	// what the store has lost can be told from what it still has.
+	marks []epochMark
+}
+
+type epochMark struct {
+	epoch string
+	from  uint64
+}
+
+const maxMarks = 8
+
+// show notes that an entry was shown.
+func (s *stand) show(epoch string, seq uint64) {
+	if n := len(s.marks); n == 0 || s.marks[n-1].epoch != epoch {
+		if n == maxMarks {
+			s.marks = s.marks[1:]
+		}
+		s.marks = append(s.marks[:len(s.marks):len(s.marks)], epochMark{epoch, seq})
+	}
+	s.epoch, s.seq = epoch, seq
+}
+
+// begin sets where a room stands at its first cut.
+func begin(epoch string, seq uint64) stand {
+	s := stand{}
+	if epoch != "" {
+		s.show(epoch, seq)
+	}
+	return s
+}
+
+// text is the marks as the repair's script reads them.
+func (s *stand) text() string {
+	b := strings.Builder{}
+	for _, m := range s.marks {
+		fmt.Fprintf(&b, "%s %d;", m.epoch, m.from)
+	}
+	return b.String()
+}
+
+// forget takes back what was shown after cut, and says which ranges that were.
+func (s *stand) forget(cut uint64, epoch string) (lost []lostRange) {
+	to := s.seq
+	for i := len(s.marks) - 1; i >= 0 && to > cut; i-- {
+		m := s.marks[i]
+		from := max(m.from, cut+1)
+		if i == 0 {
+			from = cut + 1
+		}
+		if from <= to {
+			lost = append(lost, lostRange{m.epoch, from, to})
+			to = from - 1
+		}
+		if m.from > cut {
+			s.marks = s.marks[:i]
+		}
+	}
+	slices.Reverse(lost)
+	s.seq, s.epoch = cut, epoch
+	if epoch != "" {
+		s.show(epoch, cut)
+	}
+	return lost
 }
 
 // logEntry is an entry as it stands in a room's stream.
@@ -35,15 +99,14 @@ type lostRange struct {
 
 // reconcile compares what the members of a room were shown with what its log
 // holds: cut is the last of the seqs shown that the log still holds as shown,
-// entries are those after cut, up to the repair's marker. It says what to
-// deliver, which ranges are lost, and where the room stands then (DELIVERY,
-// "Epoch").
-func reconcile(was stand, headEpoch string, headSeq, cut uint64, entries []logEntry) (lost []lostRange, now stand) {
+// cutEpoch its epoch if it is still there, entries are those after cut, up to
+// the repair's marker. It says what to deliver, which ranges are lost, and
+// where the room stands then (DELIVERY, "Epoch").
+func reconcile(was stand, headEpoch string, cut uint64, cutEpoch string, entries []logEntry) (lost []lostRange, now stand) {
 	now = was
 	if was.seq > cut {
 		// Shown, but the log has other entries at those seqs, or none.
-		lost = append(lost, lostRange{was.epoch, cut + 1, was.seq})
-		now.seq = cut
+		lost = now.forget(cut, cutEpoch)
 	}
 	if headEpoch == "" {
 		return lost, stand{}
@@ -56,7 +119,7 @@ func reconcile(was stand, headEpoch string, headSeq, cut uint64, entries []logEn
 			}
 			lost = append(lost, lostRange{epoch, now.seq + 1, e.seq - 1})
 		}
-		now = stand{e.epoch, e.seq}
+		now.show(e.epoch, e.seq)
 	}
 	return lost, now
 }
@@ -110,11 +173,13 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 		if !w.set {
 			continue
 		}
-		rooms = append(rooms, room{w, stand{w.epoch, w.seq}, name})
+		rooms = append(rooms, room{w, w.stand, name})
 		streams = append(streams, "v:"+name)
 	}
 	l.mu.Unlock()
-	streams = append(streams, l.a.ownStreams(l)...)
+	if low > 0 { // else the link is the node's first, and nobody is here yet
+		streams = append(streams, l.a.ownStreams(l)...)
+	}
 
 	var events []*roomindex.Event
 	type outcome struct {
@@ -126,7 +191,7 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 	for part := range slices.Chunk(rooms, 100) {
 		args := []any{len(part)}
 		for _, r := range part {
-			args = append(args, "s", r.full, r.was.epoch, r.was.seq)
+			args = append(args, "s", r.full, r.was.text(), r.was.seq)
 		}
 		got, err := l.readRepair(ctx, args, len(part))
 		if err != nil {
@@ -134,11 +199,11 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 		}
 		for i, r := range part {
 			v := got.list(i)
-			entries, err := readEntries(v.list(3), c)
+			entries, err := readEntries(v.list(4), c)
 			if err != nil {
 				return 0, err
 			}
-			lost, now := reconcile(r.was, v.text(0), v.number(1), v.number(2), entries)
+			lost, now := reconcile(r.was, v.text(0), v.number(2), v.text(3), entries)
 			for _, e := range entries {
 				ev, err := l.eventOfEntry(r.w.namespace, r.w.room, &e)
 				if err != nil {
@@ -185,7 +250,7 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 		return 0, errLink
 	}
 	for _, o := range outcomes {
-		o.w.epoch, o.w.seq = o.now.epoch, o.now.seq
+		o.w.stand = o.now
 		for _, r := range o.lost {
 			l.a.tellGap(o.w, r)
 		}
@@ -392,8 +457,9 @@ func (l *lane) audit(ctx context.Context) error {
 	}
 	l.mu.Unlock()
 	type head struct {
-		name string
-		at   stand
+		name  string
+		epoch string
+		seq   uint64
 	}
 	var heads []head
 	for part := range slices.Chunk(names, 1000) {
@@ -410,7 +476,7 @@ func (l *lane) audit(ctx context.Context) error {
 			return errWire
 		}
 		for i, name := range part {
-			heads = append(heads, head{name, stand{r.text(2 * i), r.number(2*i + 1)}})
+			heads = append(heads, head{name, r.text(2 * i), r.number(2*i + 1)})
 		}
 	}
 	// Once this marker is here, everything up to those heads must be too.
@@ -424,10 +490,10 @@ func (l *lane) audit(ctx context.Context) error {
 	}
 	for _, h := range heads {
 		w := l.rooms[h.name]
-		if w == nil || !w.set || strings.Compare(h.name, fullName(w.namespace, w.room)) != 0 {
+		if w == nil || !w.set {
 			continue
 		}
-		if w.seq < h.at.seq || w.seq == h.at.seq && w.epoch != h.at.epoch {
+		if w.seq < h.seq || w.seq == h.seq && w.epoch != h.epoch {
 			l.loseLocked("an audit found a room's head ahead of the link")
 			return nil
 		}

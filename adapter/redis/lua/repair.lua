@@ -1,5 +1,5 @@
 -- What a link has missed, for up to 100 rooms and streams of kept emits. A
--- room is given with the last epoch and seq that the node showed. cut is the
+-- room is given with the epochs and the last seq that the node showed. cut is the
 -- last of the seqs shown that the log still holds as shown.
 local at, n = 5, tonumber(ARGV[4])
 local out = {}
@@ -11,28 +11,40 @@ for _ = 1, n do
   else
     local skey = base .. 's:' .. name
     local m = redis.call('HMGET', base .. 'm:' .. name, 'e', 'q', 'pe', 'fq')
-    local cut = q
-    if not m[1] then
-      cut = 0
-    elseif m[1] == e then
-      cut = math.min(q, tonumber(m[2]))
-    elseif q > 0 then
-      local v = redis.call('XREVRANGE', skey, num(q), '-', 'COUNT', 1)
-      if v[1] and v[1][2][2] == e then
-        cut = tonumber(string.match(v[1][1], '^%d+'))
-      elseif m[3] == e then
-        cut = math.min(q, tonumber(m[4]))
-      else
-        cut = 0
-        local low
-        for _, x in ipairs(redis.call('XREVRANGE', skey, num(q), '-', 'COUNT', 1000)) do
-          low = tonumber(string.match(x[1], '^%d+'))
-          if x[2][2] == e then cut = low break end
+    -- e is "epoch from;…": since which seq each epoch was shown. What is older
+    -- than all of them was shown, if at all, as it stands.
+    local marks = {}
+    for epoch, from in string.gmatch(e, '(%S+) (%d+);') do table.insert(marks, 1, {epoch, tonumber(from)}) end
+    local last = marks[1] and marks[1][1] or ''
+    local function as_shown(v)
+      local seq = tonumber(string.match(v[1], '^%d+'))
+      for _, mark in ipairs(marks) do
+        if seq >= mark[2] then return mark[1] == v[2][2], seq end
+      end
+      return true, seq
+    end
+    local cut, at = 0, ''
+    if m[1] and q > 0 then
+      local top = math.min(q, tonumber(m[2]))
+      local low
+      for _, count in ipairs({1, 1000}) do
+        for _, v in ipairs(redis.call('XREVRANGE', skey, num(top), '-', 'COUNT', count)) do
+          local same, seq = as_shown(v)
+          low = seq
+          if same then cut, at = seq, v[2][2] break end
         end
-        if cut == 0 and low then cut = low - 1 end
+        if cut > 0 then break end
+      end
+      if cut == 0 then
+        -- Nothing of it is in the stream any more.
+        if low then cut = low - 1
+        elseif m[1] == last then cut, at = top, last
+        elseif m[3] == last then cut, at = math.min(q, tonumber(m[4])), last end
+      elseif cut < top and at == last and m[1] == last then
+        cut = top -- the stream's end was trimmed, not forked
       end
     end
-    out[#out + 1] = {m[1] or '', m[2] or '0', num(cut), redis.call('XRANGE', skey, num(cut + 1), '+')}
+    out[#out + 1] = {m[1] or '', m[2] or '0', num(cut), at, redis.call('XRANGE', skey, num(cut + 1), '+')}
   end
 end
 return out

@@ -207,7 +207,9 @@ func (d decoder) classicRequest(w *classicMessage, attachments [][]byte) (m *mes
 		case *w.Type == classicDisconnect:
 		case m.sid != "":
 			var name string
-			name, err = roomName(w.Room)
+			if name, err = roomName(w.Room); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+			}
 			m.rooms = []string{name}
 		default:
 			m.rooms, err = d.rooms(w.Rooms)
@@ -233,7 +235,7 @@ func (d decoder) classicRequest(w *classicMessage, attachments [][]byte) (m *mes
 		err = fmt.Errorf("%w: a request of type %d", ErrMalformed, *w.Type)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, err
 	}
 	if wantsID && m.id == "" {
 		return nil, fmt.Errorf("%w: a request without an id", ErrMalformed)
@@ -256,8 +258,8 @@ func (d decoder) rooms(raw json.RawMessage) ([]string, error) {
 	return names, d.few(names)
 }
 
-// response reads what comes on the channels of responses. What it answers
-// decides about a list of sockets: a request for ids gets strings.
+// response reads what comes on the channels of responses: the answers to the
+// requests that a bridge makes.
 func (d decoder) response(b []byte) (*message, error) {
 	var w classicMessage
 	text, attachments, err := d.text(b)
@@ -301,17 +303,12 @@ func (d decoder) classicResponse(w *classicMessage, attachments [][]byte) (m *me
 		m.value, err = d.value(w.Packet, attachments)
 	case w.Sockets != nil:
 		var list []wireSocket
-		if m.kind = kindSockets; json.Unmarshal(w.Sockets, &m.names) == nil && len(m.names) > 0 {
-			m.kind = kindNames
-		} else if m.names, err = nil, fill(w.Sockets, &list); err == nil {
+		if err = fill(w.Sockets, &list); err == nil {
+			m.kind = kindSockets
 			m.sockets, err = d.socketsOf(list, attachments, m.uid)
 		}
-	case w.Rooms != nil:
-		m.kind = kindNames
-		var names roomNames
-		err = fill(w.Rooms, &names)
-		m.names = names
 	default:
+		// The answer to what is never asked here.
 		m.kind = kindDone
 	}
 	if err != nil {
@@ -395,9 +392,9 @@ func appendClassic(dst []byte, m *message) ([]byte, error) {
 		str("requestId", m.id)
 		key("sockets")
 		text = appendSockets(text, m.sockets)
-	case kindNames:
+	case kindNames, kindIDList:
 		str("requestId", m.id)
-		key("rooms")
+		key(map[kind]string{kindNames: "rooms", kindIDList: "sockets"}[m.kind])
 		text = appendNames(text, m.names)
 	case kindAnswer:
 		number("type", classicServerEvent)

@@ -42,6 +42,7 @@ const (
 	// Answers, all with an id.
 	kindSockets // sockets
 	kindNames   // names
+	kindIDList  // names
 	kindAnswer  // value
 	kindCount   // count
 	kindAck     // value
@@ -169,7 +170,7 @@ func (d decoder) value(data json.RawMessage, attachments [][]byte) (value, error
 	return value{append(make([]byte, 0, len(data)), data...), attachments}, nil
 }
 
-// id is a request's id or a uid.
+// maxID bounds the ids of requests, nodes and sockets in bytes.
 const maxID = 256
 
 func (d decoder) ids(ids ...string) error {
@@ -271,14 +272,11 @@ func (d decoder) few(lists ...roomNames) error {
 
 // wireSocket is a socket in an answer to a fetch.
 type wireSocket struct {
-	ID        roomName1       `json:"id"`
+	ID        string          `json:"id"`
 	Handshake json.RawMessage `json:"handshake"`
 	Rooms     roomNames       `json:"rooms"`
 	Data      json.RawMessage `json:"data"`
 }
-
-// roomName1 is an id that must be text.
-type roomName1 = string
 
 // socketsOf reads the sockets of an answer. Binary in their data becomes what
 // JSON.stringify makes of a Buffer.

@@ -73,8 +73,8 @@ type Options struct {
 	// Limits. MaxMessage is in bytes: 4 MiB. MaxDepth is of arrays and objects
 	// inside each other in an event: 64. MaxAttachments is of an event: 10,
 	// which is what clients take. MaxRooms is of the rooms in one message:
-	// 1,000. MaxAsks is of the requests that wait for answers, in each
-	// direction: 1,000. MaxAckTimeout is what a Node server may ask for: 60 s.
+	// 1,000. MaxAsks is of this node's requests that wait for answers:
+	// 1,000. MaxAckTimeout is what a Node server may ask for: 60 s.
 	// Queue is of the messages that wait to be published or to be appended:
 	// 4,096; beyond it they are dropped and counted.
 	MaxMessage, MaxDepth, MaxAttachments, MaxRooms, MaxAsks, Queue int
