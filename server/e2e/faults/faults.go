@@ -305,19 +305,26 @@ func powerCut(ctx context.Context, w *world) error {
 	return w.store.begin(ctx)
 }
 
-// mixed draws some faults, one after the other with pauses between them.
+// mixed draws some faults.
 func mixed(some []fault, n int, intn func(int) int) fault {
-	m := fault{}
-	var names []string
 	var parts []fault
 	for range n {
-		f := some[intn(len(some))]
-		parts = append(parts, f)
-		names = append(names, f.name)
-		m.loses = m.loses || f.loses
+		parts = append(parts, some[intn(len(some))])
 	}
-	m.name = "mix(" + strings.Join(names, " ") + ")"
-	m.strike = func(ctx context.Context, w *world) error {
+	return sequence("mix", parts)
+}
+
+// sequence is several faults, one after the other with pauses between them.
+func sequence(name string, parts []fault) fault {
+	all := fault{}
+	names := make([]string, len(parts))
+	for i, f := range parts {
+		names[i] = f.name
+		all.fleet = all.fleet || f.fleet
+		all.loses = all.loses || f.loses
+	}
+	all.name = name + "(" + strings.Join(names, " ") + ")"
+	all.strike = func(ctx context.Context, w *world) error {
 		for _, f := range parts {
 			if err := f.strike(ctx, w); err != nil {
 				return fmt.Errorf("%s: %w", f.name, err)
@@ -328,5 +335,5 @@ func mixed(some []fault, n int, intn func(int) int) fault {
 		}
 		return nil
 	}
-	return m
+	return all
 }

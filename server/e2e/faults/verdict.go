@@ -278,18 +278,26 @@ func (w *world) times(f *figures) {
 	}
 	for _, m := range w.members {
 		m.mu.Lock()
-		for _, heal := range w.heals {
-			for _, o := range m.down {
+		for _, o := range m.down {
+			f.Outage = max(f.Outage, o.to-o.from)
+			for _, heal := range w.heals {
 				if o.from <= heal && o.to > heal {
 					f.Whole = max(f.Whole, o.to-heal)
 				}
 			}
-			for _, v := range m.views {
-				for _, s := range v.shown {
-					if m.roams {
-						break // what it missed while it was out is no matter of faults
-					}
-					if a, ok := at[spot{v.room, s.place}]; ok && a <= heal && s.at > heal {
+		}
+		for _, v := range m.views {
+			if m.roams {
+				break // what it missed while it was out is no matter of faults
+			}
+			for _, s := range v.shown {
+				a, ok := at[spot{v.room, s.place}]
+				if !ok {
+					continue
+				}
+				f.Late = max(f.Late, s.at-a)
+				for _, heal := range w.heals {
+					if a <= heal && s.at > heal {
 						f.Whole = max(f.Whole, s.at-heal)
 					}
 				}
