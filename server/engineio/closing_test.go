@@ -42,7 +42,7 @@ func TestIdleSizes(t *testing.T) {
 		what      string
 		size, max uintptr
 	}{
-		{"Session", unsafe.Sizeof(Session{}), 288},
+		{"Session", unsafe.Sizeof(Session{}), 256},
 		{"webSocket", unsafe.Sizeof(webSocket{}), 96},
 		{"directConn", unsafe.Sizeof(directConn{}), 64},
 	} {

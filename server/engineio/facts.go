@@ -15,9 +15,7 @@ type facts struct {
 	uri     string
 	// headers are the values of Options.Headers, each ended by headerEnd. The
 	// clients of one application mostly send the same ones: one copy serves all.
-	headers     unique.Handle[string]
-	secure      bool
-	crossDomain bool
+	headers unique.Handle[string]
 }
 
 // headerEnd cannot stand in a header (RFC 9110, 5.5).
@@ -25,15 +23,8 @@ const headerEnd = "\n"
 
 func (s *Server) gather(r *http.Request) facts {
 	f := facts{
-		address:     clientAddress(r, s.o.TrustedProxies),
-		uri:         strings.Clone(r.URL.RequestURI()),
-		secure:      r.TLS != nil,
-		crossDomain: r.Header.Get("Origin") != "",
-	}
-	if s.o.TrustedProxies > 0 {
-		// The nearest proxy's word; each appends its own.
-		proto := lastOf(r.Header.Values("X-Forwarded-Proto"))
-		f.secure = f.secure || strings.EqualFold(proto, "https")
+		address: clientAddress(r, s.o.TrustedProxies),
+		uri:     strings.Clone(r.URL.RequestURI()),
 	}
 	var values []byte
 	for _, name := range s.o.Headers {
@@ -53,6 +44,16 @@ func (s *Server) gather(r *http.Request) facts {
 	}
 	f.headers = unique.Make(string(values))
 	return f
+}
+
+// isSecure reports whether the client came by TLS, which a trusted proxy may have
+// ended.
+func (s *Server) isSecure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	// The nearest proxy's word; each appends its own.
+	return s.o.TrustedProxies > 0 && strings.EqualFold(lastOf(r.Header.Values("X-Forwarded-Proto")), "https")
 }
 
 func lastOf(lines []string) string {

@@ -219,13 +219,16 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q url.Values,
 		return
 	}
 	session := &Session{
-		srv:      s,
-		flusher:  s.flushers[int(s.turn.Add(1))%len(s.flushers)],
-		id:       s.o.NodeID + randomID(idLen-nodeIDLen),
-		opened:   time.Now().UnixNano(),
-		facts:    f,
-		revision: revision,
-		b64:      wantsBase64(q),
+		srv:     s,
+		flusher: s.flushers[int(s.turn.Add(1))%len(s.flushers)],
+		id:      s.o.NodeID + randomID(idLen-nodeIDLen),
+		opened:  time.Now().UnixNano(),
+		facts:   f,
+
+		revision:    revision,
+		b64:         wantsBase64(q),
+		secure:      s.isSecure(r),
+		crossDomain: r.Header.Get("Origin") != "",
 	}
 	session.beat.owner = session
 	s.setCookie(w, session.id)

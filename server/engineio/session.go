@@ -60,13 +60,11 @@ const (
 // methods may be called from any goroutine, and none of them blocks.
 type Session struct {
 	// Immutable.
-	srv      *Server
-	flusher  *flusher
-	id       string
-	facts    facts
-	opened   int64 // Unix time in nanoseconds
-	revision byte
-	b64      bool // handshake with b64: binary as base64 (revision 3)
+	srv     *Server
+	flusher *flusher
+	id      string
+	facts   facts
+	opened  int64 // Unix time in nanoseconds
 
 	beat entry    // wakes expired
 	next *Session // guarded by flusher.mu
@@ -94,6 +92,12 @@ type Session struct {
 	dirty      bool      // on the flusher's list
 	probed     bool      // candidate has been probed: polls are not held
 	peerClosed bool      // the peer's WebSocket close frame has arrived
+
+	// Immutable too; here they fill what the compiler would leave empty.
+	revision    byte
+	b64         bool // handshake with b64: binary as base64 (revision 3)
+	secure      bool
+	crossDomain bool
 }
 
 // ID returns the session id: 20 characters, the first 6 the node's.
@@ -169,10 +173,10 @@ func (s *Session) Query() url.Values {
 }
 
 // Secure reports whether the client came by TLS.
-func (s *Session) Secure() bool { return s.facts.secure }
+func (s *Session) Secure() bool { return s.secure }
 
 // CrossDomain reports whether the handshake named an Origin, as Node's xdomain.
-func (s *Session) CrossDomain() bool { return s.facts.crossDomain }
+func (s *Session) CrossDomain() bool { return s.crossDomain }
 
 // Prepare makes a message of an Engine.IO text, without its type digit, and of
 // binary messages that follow it directly; either may be missing. It copies both.
