@@ -21,19 +21,25 @@ type Client struct {
 	msgpack bool
 
 	// Owned by the reading goroutine.
-	decoder  *packet.Decoder
-	deaf     bool   // broke the protocol: what else it says is ignored
-	connects int32  // CONNECT packets in this minute
-	minute   uint32 // which one
+	decoder  packet.Decoder
+	decoding bool      // the decoder is in use: the client has the text parser
+	deaf     bool      // broke the protocol: what else it says is ignored
+	awaiting *deadline // not nil while attachments are to come
+	connects int32     // CONNECT packets in this minute
+	minute   uint32    // which one
 
 	mu sync.Mutex
 	// Guarded by mu.
-	root        *Socket            // of "/", which most clients are in and no other
-	others      map[string]*Socket // by name, made on demand
-	timeout     *deadline          // until a first namespace is joined
-	waiting     []func()           // sockets to be run once the root has been decided
-	rootPending bool
-	closed      bool
+	root      *Socket            // of "/", which most clients are in and no other
+	others    map[string]*Socket // by name, made on demand
+	timeout   *deadline          // until a first namespace is joined
+	undecided *undecided         // the root's connect, for protocol 4
+	closed    bool
+}
+
+// undecided is the time before the root has been decided.
+type undecided struct {
+	waiting []func() // sockets to be run then
 }
 
 // serverLeft stands for a socket that the server has ended: what the client
@@ -62,9 +68,11 @@ func (c *Client) open() {
 	})
 	c.mu.Unlock()
 	if c.revision3 {
-		c.mu.Lock()
-		c.rootPending = c.server.known("/")
-		c.mu.Unlock()
+		if c.server.known("/") {
+			c.mu.Lock()
+			c.undecided = &undecided{}
+			c.mu.Unlock()
+		}
 		c.connect("/", nil)
 	}
 }
@@ -75,9 +83,7 @@ func (c *Client) Text(data []byte) error {
 	if c.deaf || c.msgpack {
 		return c.unfit("text from a msgpack client")
 	}
-	if c.decoder == nil {
-		c.decoder = packet.NewDecoder(c.protocol(), c.server.options.Limits)
-	}
+	c.decode()
 	return c.take(c.decoder.Text(data))
 }
 
@@ -87,16 +93,22 @@ func (c *Client) Binary(data []byte) error {
 	if c.deaf {
 		return nil
 	}
-	if c.decoder == nil && !c.revision3 {
+	if !c.decoding && !c.revision3 {
 		c.msgpack = true
 	}
 	if c.msgpack {
 		return c.take(packet.DecodeMsgpack(data, c.server.options.Limits))
 	}
-	if c.decoder == nil {
-		return c.unfit("binary without a packet")
-	}
+	c.decode()
 	return c.take(c.decoder.Binary(data))
+}
+
+// decode prepares the decoder.
+func (c *Client) decode() {
+	if !c.decoding {
+		c.decoding = true
+		c.decoder = c.server.decoders[c.protocol()-4].Again()
+	}
 }
 
 // Closed ends the client's sockets. It is the last call.
@@ -137,7 +149,15 @@ func (c *Client) take(p *packet.Packet, err error) error {
 		c.violation("malformed packet")
 		return err
 	}
-	if p != nil {
+	switch {
+	case p == nil && c.awaiting == nil:
+		// What has come of the packet is held.
+		c.awaiting = c.server.deadlines.add(c.server.options.AttachmentWait, func() {
+			c.conn.Close(string(ReasonForcedServerClose))
+		})
+	case p != nil:
+		c.server.deadlines.remove(c.awaiting)
+		c.awaiting = nil
 		c.handle(p)
 	}
 	return nil
@@ -245,8 +265,8 @@ func (c *Client) connect(name string, auth []byte) {
 	request := &connectRequest{name: name, auth: auth, previous: old}
 	c.storeLocked(name, s)
 	c.server.tasks.begin()
-	if c.rootPending && name != "/" {
-		c.waiting = append(c.waiting, func() { s.run(request) })
+	if u := c.undecided; u != nil && name != "/" {
+		u.waiting = append(u.waiting, func() { s.run(request) })
 		c.mu.Unlock()
 		return
 	}
@@ -257,11 +277,13 @@ func (c *Client) connect(name string, auth []byte) {
 // rootDecided connects what waited for the root's decision.
 func (c *Client) rootDecided() {
 	c.mu.Lock()
-	waiting := c.waiting
-	c.waiting = nil
-	c.rootPending = false
+	u := c.undecided
+	c.undecided = nil
 	c.mu.Unlock()
-	for _, run := range waiting {
+	if u == nil {
+		return
+	}
+	for _, run := range u.waiting {
 		go run()
 	}
 }
@@ -293,8 +315,24 @@ func (c *Client) forget(s *Socket, byServer bool) {
 		}
 		if next == nil {
 			delete(c.others, name)
-		} else {
-			c.others[name] = next
+			break
+		}
+		c.others[name] = next
+		c.dropOneLeftLocked(name)
+		break
+	}
+}
+
+// dropOneLeftLocked forgets one of many namespaces that the server has ended, but
+// not the latest.
+func (c *Client) dropOneLeftLocked(latest string) {
+	if len(c.others) <= c.server.options.MaxNamespaces {
+		return
+	}
+	for name, s := range c.others {
+		if s == serverLeft && name != latest {
+			delete(c.others, name)
+			return
 		}
 	}
 }
@@ -324,8 +362,13 @@ func (c *Client) storeLocked(name string, s *Socket) {
 }
 
 func (c *Client) countLocked() int {
-	n := len(c.others)
-	if c.root != nil {
+	n := 0
+	for _, s := range c.others {
+		if s != serverLeft {
+			n++
+		}
+	}
+	if c.root != nil && c.root != serverLeft {
 		n++
 	}
 	return n

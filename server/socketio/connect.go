@@ -19,14 +19,14 @@ type connectRequest struct {
 	// fresh is set when an earlier socket tried in vain to recover: its
 	// namespace, which is counted in already.
 	fresh *Namespace
+	// claimed is the pid that the client showed.
+	claimed string
 }
 
 // errNotRecovered: the session cannot be continued; a new one can begin.
 var errNotRecovered = errors.New("socketio: session not recovered")
 
-// storeError is a failure of the adapter while connecting. The client is not
-// refused, which it would take as final, but its connection closed, so that it
-// comes back by itself, with its session.
+// storeError is a failure of the adapter while connecting: see lose.
 type storeError struct{ err error }
 
 func (e *storeError) Error() string { return e.err.Error() }
@@ -36,6 +36,8 @@ func (e *storeError) Unwrap() error { return e.err }
 // not nil, is the socket that goes on instead of this one.
 func (s *Socket) connect(req *connectRequest) (instead *Socket) {
 	c := s.client
+	s.setConnecting(req)
+	defer s.setConnecting(nil)
 	ctx := &eventContext{socketContext: (*socketContext)(s)}
 	if req.previous != nil {
 		req.previous.awaitGone(ctx)
@@ -48,13 +50,10 @@ func (s *Socket) connect(req *connectRequest) (instead *Socket) {
 			return instead
 		}
 	}
-	var store *storeError
 	switch {
 	case err == nil, s.over(): // over: the client has gone meanwhile
-	case errors.As(err, &store):
-		c.server.options.Logger.Warn("socketio: connect", "namespace", req.name, "error", err)
-		c.conn.Close(string(ReasonForcedServerClose))
-		s.end(ReasonForcedServerClose, true)
+	case isStoreFault(err):
+		s.lose(err)
 	default:
 		// Ended before the client knows: it may ask again at once.
 		s.end("", true)
@@ -69,6 +68,23 @@ func (s *Socket) connect(req *connectRequest) (instead *Socket) {
 	return nil
 }
 
+// isStoreFault reports whether an error is the store's, or this node's, and not an
+// answer to the client.
+func isStoreFault(err error) bool {
+	var store *storeError
+	return errors.As(err, &store) || errors.Is(err, adapter.ErrUnavailable) || errors.Is(err, adapter.ErrFenced) ||
+		errors.Is(err, adapter.ErrFull) || errors.Is(err, adapter.ErrClosed)
+}
+
+// lose closes the connection of a socket that cannot be connected because of the
+// store. The client is neither refused nor disconnected, which it would take as
+// final: so it comes back by itself, with its session if it has one.
+func (s *Socket) lose(err error) {
+	s.client.server.options.Logger.Warn("socketio: connect", "namespace", s.ns.name, "error", err)
+	s.client.conn.Close(string(ReasonForcedServerClose))
+	s.end(ReasonForcedServerClose, true)
+}
+
 // establish runs everything up to and including the accept, and what a
 // recovered session missed.
 func (s *Socket) establish(ctx context.Context, req *connectRequest) error {
@@ -79,13 +95,14 @@ func (s *Socket) establish(ctx context.Context, req *connectRequest) error {
 			return err
 		}
 	}
-	s.auth = req.auth
+	s.auth = string(req.auth)
 	recovery := srv.options.Recovery && !s.client.revision3
 	if recovery {
-		var pid string
-		var offset *string
 		s.offsets = srv.options.wantsOffsets(s.client.conn)
-		if s.auth, pid, offset = splitAuth(req.auth); pid != "" {
+		auth, pid, offset := splitAuth(req.auth)
+		s.auth = string(auth)
+		if pid != "" {
+			s.claim(pid)
 			return s.resume(ctx, pid, offset)
 		}
 	}
@@ -147,6 +164,12 @@ func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 		return errNotRecovered
 	}
 	var at *adapter.Position
+	if offset == nil && !s.offsets {
+		// Not because it has seen nothing, but because its events carry no
+		// offsets: a replay from the beginning would repeat what it has seen.
+		srv.adapter.End(owner)
+		return errNotRecovered
+	}
 	if offset != nil {
 		p, err := adapter.ParseOffset(*offset, srv.lanes)
 		if err != nil {
@@ -289,22 +312,29 @@ func (s *Socket) replay(r *adapter.Replay) {
 
 // greet runs OnConnect and lets go of what was held.
 func (s *Socket) greet(ctx *eventContext) {
-	failed := true
+	done := false
+	var err error
 	s.client.server.protect("connect", func() {
 		for _, f := range s.ns.connect {
-			if err := f(ctx, s); err != nil {
-				if !s.over() { // otherwise that is all there is to it
-					s.client.server.options.Logger.Warn("socketio: connect", "namespace", s.ns.name, "error", err)
-				}
+			if err = f(ctx, s); err != nil {
 				return
 			}
 		}
-		failed = false
+		done = true
 	})
-	if failed {
+	switch {
+	case done:
+		if (*socketContext)(s).Err() == nil {
+			s.settle()
+		}
+	case s.over(): // that is all there is to the error
+	case isStoreFault(err):
+		s.lose(err)
+	default: // a panic has been logged already
+		if err != nil {
+			s.client.server.options.Logger.Warn("socketio: connect", "namespace", s.ns.name, "error", err)
+		}
 		s.leave()
-	} else if (*socketContext)(s).Err() == nil {
-		s.settle()
 	}
 	s.afterReply(ctx, "connect")
 	s.release(nil)

@@ -10,8 +10,13 @@ import (
 // is made when somebody waits.
 type socketContext Socket
 
-// afterFunc is one registration of AfterFunc.
-type afterFunc struct{ f func() }
+// afterFunc is one registration of AfterFunc, in a list that costs nothing while
+// it is empty.
+type afterFunc struct {
+	f          func()
+	prev, next *afterFunc
+	on         bool
+}
 
 // Deadline is none: a socket ends when it ends.
 func (c *socketContext) Deadline() (time.Time, bool) { return time.Time{}, false }
@@ -45,23 +50,34 @@ func (c *socketContext) Err() error {
 // AfterFunc lets package context tie derived contexts to this one without a
 // goroutine for each.
 func (c *socketContext) AfterFunc(f func()) (stop func() bool) {
-	a := &afterFunc{f}
+	a := &afterFunc{f: f}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.canceled {
 		go f()
 		return func() bool { return false }
 	}
-	if c.afterDone == nil {
-		c.afterDone = make(map[*afterFunc]struct{})
+	a.on, a.next = true, c.afterDone
+	if a.next != nil {
+		a.next.prev = a
 	}
-	c.afterDone[a] = struct{}{}
+	c.afterDone = a
 	return func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		_, was := c.afterDone[a]
-		delete(c.afterDone, a)
-		return was
+		if !a.on {
+			return false
+		}
+		a.on = false
+		if a.next != nil {
+			a.next.prev = a.prev
+		}
+		if a.prev != nil {
+			a.prev.next = a.next
+		} else {
+			c.afterDone = a.next
+		}
+		return true
 	}
 }
 
@@ -76,12 +92,16 @@ func (c *socketContext) cancel() {
 	if c.done != nil {
 		close(c.done)
 	}
-	after := c.afterDone
+	var after []*afterFunc
+	for a := c.afterDone; a != nil; a = a.next {
+		a.on = false
+		after = append(after, a)
+	}
 	c.afterDone = nil
 	c.mu.Unlock()
 	// These are package context's own and only pass the cancellation on; what
 	// a user gave to context.AfterFunc runs on a goroutine that it starts.
-	for a := range after {
+	for _, a := range after {
 		a.f()
 	}
 }

@@ -27,9 +27,11 @@ func (r *receiver) Gap(g adapter.Gap, to []adapter.Socket) {
 	if ns.gap == nil || len(to) == 0 {
 		return
 	}
-	if e, ok := ns.gap(g); ok {
-		ns.tell(e, "", to)
-	}
+	ns.server.protect("gap", func() {
+		if e, ok := ns.gap(g); ok {
+			ns.tell(e, "", to)
+		}
+	})
 }
 
 // Presence tells members who came or left.
@@ -38,9 +40,11 @@ func (r *receiver) Presence(c adapter.PresenceChange, to []adapter.Socket) {
 	if ns.presence == nil || len(to) == 0 {
 		return
 	}
-	if e, exceptUser, ok := ns.presence(c); ok {
-		ns.tell(e, exceptUser, to)
-	}
+	ns.server.protect("presence", func() {
+		if e, exceptUser, ok := ns.presence(c); ok {
+			ns.tell(e, exceptUser, to)
+		}
+	})
 }
 
 // tell delivers an event of this node's own making, which has no place in the
@@ -101,11 +105,13 @@ func (s *Socket) deliver(v *variants) bool {
 		// recovery: an offset must not go back.
 		err = s.queueLocked(r.event, 0, v.d.Position)
 	} else {
-		var frame any
-		if frame, err = v.frame(s, r); err == nil {
-			s.last = v.d.Position.Max(s.last)
-			err = c.conn.Queue(frame)
+		frame := v.frame(s, r)
+		if frame == nil {
+			s.mu.Unlock()
+			return false
 		}
+		s.last = v.d.Position.Max(s.last)
+		err = c.conn.Queue(frame)
 	}
 	if err != nil {
 		s.broken = true // it misses something now
@@ -169,8 +175,11 @@ func (v *variants) isFor(s *Socket, r *rendering) bool {
 	return true
 }
 
-// frame is the socket's form of the event.
-func (v *variants) frame(s *Socket, r *rendering) (any, error) {
+// unencodable stands for a form that an event does not have.
+type unencodable struct{}
+
+// frame is the socket's form of the event, nil when it has none.
+func (v *variants) frame(s *Socket, r *rendering) any {
 	c := s.client
 	var parser, revision, offset int
 	if c.msgpack {
@@ -187,12 +196,22 @@ func (v *variants) frame(s *Socket, r *rendering) (any, error) {
 	if *slot == nil {
 		frame, err := c.eventFrame(v.ns, r.event, v.ackID, at)
 		if err != nil {
-			return nil, err
+			v.ns.unencoded(r.event, err)
+			frame = unencodable{}
 		}
 		*slot = frame
 		v.encoded++
 	}
-	return *slot, nil
+	if *slot == (unencodable{}) {
+		return nil
+	}
+	return *slot
+}
+
+// unencoded notes that an event cannot be written for some of its recipients, who
+// therefore do not get it: it was no valid JSON.
+func (ns *Namespace) unencoded(e adapter.Event, err error) {
+	ns.server.options.Logger.Error("socketio: event cannot be encoded", "namespace", ns.name, "event", e.Name, "error", err)
 }
 
 // expect registers the broadcast's acknowledgement with every socket that will

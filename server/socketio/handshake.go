@@ -29,7 +29,7 @@ func (s *Socket) Handshake() *Handshake {
 	h := &Handshake{
 		Headers: c.Headers(),
 		Query:   make(map[string]string, len(query)),
-		Auth:    s.auth,
+		Auth:    json.RawMessage(s.auth),
 		Address: c.RemoteAddr(),
 		Time:    c.Opened(),
 		Secure:  c.Secure(),
@@ -103,7 +103,7 @@ func (o *Options) wantsOffsets(c Conn) bool {
 	case OffsetsNever:
 		return false
 	}
-	return c.Query().Get("recovery") == "1" || looksLikeJavaScript(c)
+	return looksLikeJavaScript(c) || strings.Contains(c.URL(), "recovery") && c.Query().Get("recovery") == "1"
 }
 
 // splitAuth takes recovery's own keys out of a CONNECT payload, so that the
@@ -116,7 +116,7 @@ func splitAuth(auth json.RawMessage) (rest json.RawMessage, pid string, offset *
 	if raw, ok := fields["pid"]; !ok || json.Unmarshal(raw, &pid) != nil {
 		return auth, "", nil
 	}
-	if raw, ok := fields["offset"]; ok {
+	if raw, ok := fields["offset"]; ok && string(raw) != "null" {
 		offset = new(string)
 		if json.Unmarshal(raw, offset) != nil {
 			*offset = "" // malformed: no recovery

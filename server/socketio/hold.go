@@ -101,7 +101,8 @@ func (s *Socket) flush(batch []heldEvent) bool {
 	return true
 }
 
-// queue queues one broadcast event for this socket alone.
+// queue queues one broadcast event for this socket alone. An error means that the
+// connection takes no more.
 func (s *Socket) queue(e adapter.Event, ackID uint64, at adapter.Position) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +120,8 @@ func (s *Socket) queueLocked(e adapter.Event, ackID uint64, at adapter.Position)
 	}
 	frame, err := s.client.eventFrame(s.ns, e, ackID, offset)
 	if err != nil {
-		return err
+		s.ns.unencoded(e, err)
+		return nil
 	}
 	return s.client.conn.Queue(frame)
 }

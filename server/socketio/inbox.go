@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -19,7 +20,7 @@ func (s *Socket) run(req *connectRequest) {
 	if req != nil {
 		if instead := s.connect(req); instead != nil {
 			s.client.server.tasks.begin()
-			go instead.run(&connectRequest{name: req.name, auth: s.auth, fresh: s.ns})
+			go instead.run(&connectRequest{name: req.name, auth: json.RawMessage(s.auth), fresh: s.ns, claimed: req.claimed})
 			return
 		}
 	}
@@ -158,23 +159,47 @@ func (s *Socket) handle(p *packet.Packet) {
 		began = time.Now()
 	}
 	ctx := &eventContext{socketContext: (*socketContext)(s)}
-	reply, err := s.callHandler(ctx, e)
-	s.answer(p, name, reply, err)
+	data, attachments, err := s.callHandler(ctx, e)
+	s.answer(p, name, data, attachments, err)
 	s.afterReply(ctx, name)
 	if o.Hooks.Handled != nil {
 		o.Hooks.Handled(s, name, time.Since(began), err)
 	}
 }
 
-// callHandler turns a panic into an error.
-func (s *Socket) callHandler(ctx context.Context, e *Incoming) (reply Reply, err error) {
+// callHandler calls the handler and encodes its reply, if that is wanted. It turns
+// a panic into an error.
+func (s *Socket) callHandler(ctx context.Context, e *Incoming) (data []byte, attachments [][]byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.client.server.panicked(e.Name, v)
-			reply, err = Reply{}, fmt.Errorf("%w: %v", ErrPanic, v)
+			err = fmt.Errorf("%w: %v", ErrPanic, v)
 		}
 	}()
-	return s.ns.chain(ctx, s, e)
+	reply, err := s.ns.chain(ctx, s, e)
+	if err != nil || !e.WantsAck {
+		return nil, nil, err
+	}
+	if data, attachments, err = reply.encode(); err != nil {
+		s.client.server.options.Logger.Error("socketio: reply cannot be encoded", "event", e.Name, "error", err)
+	}
+	return data, attachments, err
+}
+
+// problem encodes what the client is told of an error, as an array. What the
+// application makes of it may fail in its turn.
+func (s *Socket) problem(event string, err error) (data []byte, attachments [][]byte) {
+	o := &s.client.server.options
+	s.client.server.protect("error payload", func() {
+		var bad error
+		if data, attachments, bad = encodeArray([]any{o.ErrorPayload(event, err)}); bad != nil {
+			o.Logger.Error("socketio: error payload cannot be encoded", "event", event, "error", bad)
+		}
+	})
+	if data == nil {
+		data, attachments, _ = encodeArray([]any{errorPayload(event, err)}) // strings always can be
+	}
+	return data, attachments
 }
 
 // afterReply runs what AfterReply left; releases among it must happen whatever
@@ -187,27 +212,15 @@ func (s *Socket) afterReply(ctx *eventContext, where string) {
 
 // answer acknowledges an event, once. An error is reported even when nobody
 // asked.
-func (s *Socket) answer(p *packet.Packet, name string, reply Reply, err error) {
-	o := &s.client.server.options
-	var data []byte
-	var attachments [][]byte
-	if err == nil && p.HasID {
-		if data, attachments, err = reply.encode(); err != nil {
-			o.Logger.Error("socketio: reply cannot be encoded", "event", name, "error", err)
-		}
-	}
+func (s *Socket) answer(p *packet.Packet, name string, data []byte, attachments [][]byte, err error) {
 	if err != nil {
-		payload := o.ErrorPayload(name, err)
-		if !p.HasID {
-			_ = s.Emit("error message", payload) // the socket may have ended
-			return
-		}
-		if data, attachments, err = encodeArray([]any{payload}); err != nil {
-			o.Logger.Error("socketio: error payload cannot be encoded", "event", name, "error", err)
-			data, attachments = []byte("[]"), nil
-		}
+		data, attachments = s.problem(name, err)
 	}
 	if !p.HasID {
+		if err != nil {
+			data = append([]byte(`["error message",`), data[1:]...)
+			_ = s.EmitEvent(adapter.Event{Name: "error message", Data: data, Attachments: attachments}) // the socket may have ended
+		}
 		return
 	}
 	s.mu.Lock()

@@ -186,12 +186,13 @@ func (ns *Namespace) OnPresence(f func(c adapter.PresenceChange) (e adapter.Even
 	ns.configure().presence = f
 }
 
-// rendered is Render or its default.
-func (c *config) rendered(v View, d *adapter.Delivery) (e adapter.Event, toSender, ok bool) {
-	if c.render == nil {
+// rendered is Render or its default. A panic tells nobody anything.
+func (ns *Namespace) rendered(v View, d *adapter.Delivery) (e adapter.Event, toSender, ok bool) {
+	if ns.render == nil {
 		return d.Event, d.Class != adapter.Logged, true
 	}
-	return c.render(v, d)
+	ns.server.protect("render", func() { e, toSender, ok = ns.render(v, d) })
+	return e, toSender, ok
 }
 
 func (c *config) answerer(event string) ServerHandler {

@@ -46,6 +46,9 @@ type Options struct {
 	// MaxAuth bounds what a client sends along with its CONNECT, in bytes of
 	// JSON: it is kept as long as the socket. A larger one is refused. 16 KiB.
 	MaxAuth int
+	// AttachmentWait is how long the attachments of a packet may take to arrive;
+	// then the connection is closed. 60 s.
+	AttachmentWait time.Duration
 	// MaxPendingAcks is how many events of a socket may wait for their
 	// acknowledgement. 1000.
 	MaxPendingAcks int
@@ -112,8 +115,9 @@ type Hooks struct {
 	Dropped func(s *Socket, event string)
 	// AckTimedOut: a client did not acknowledge in time.
 	AckTimedOut func(s *Socket)
-	// Panicked: a handler panicked. where is the event's name, or
-	// "connect", "disconnect", "server event".
+	// Panicked: a handler panicked, or another function of the application.
+	// where is the event's name, or "connect", "disconnect", "server event",
+	// "error payload", "render", "gap", "presence", "outgoing".
 	Panicked func(where string, value any)
 	// Violation: a connection was closed because its client broke the
 	// protocol or a limit.
@@ -135,6 +139,7 @@ func (o Options) withDefaults() Options {
 	defTime(&o.ConnectTimeout, 45*time.Second)
 	defTime(&o.AckTimeout, 10*time.Second)
 	defTime(&o.InboxWait, 60*time.Second)
+	defTime(&o.AttachmentWait, 60*time.Second)
 	def(&o.Inbox, 64)
 	def(&o.InboxBytes, 1<<20)
 	def(&o.MaxHeld, 1000)

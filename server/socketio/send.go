@@ -182,7 +182,12 @@ func (c *Client) sendPacket(p *packet.Packet) error {
 
 // sent tells OnAnyOutgoing functions.
 func (ns *Namespace) sent(s *Socket, e adapter.Event) {
-	for _, f := range ns.outgoing {
-		f(s, e)
+	if len(ns.outgoing) == 0 {
+		return
 	}
+	ns.server.protect("outgoing", func() {
+		for _, f := range ns.outgoing {
+			f(s, e)
+		}
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/server/socketio/packet"
 )
 
 // Server is the Socket.IO layer of one node. Its methods may be called from
@@ -21,6 +22,8 @@ type Server struct {
 	adapter adapter.Adapter
 	options Options
 	lanes   int
+	// decoders for protocol 4 and 5, of which each client has its own copy.
+	decoders [2]*packet.Decoder
 
 	// completed is the position of the last broadcast that is in the queue of
 	// every socket it is for. Written by the sequencer alone; lanes are
@@ -44,6 +47,7 @@ func NewServer(a adapter.Adapter, o Options) *Server {
 		adapter:    a,
 		options:    o.withDefaults(),
 		lanes:      a.Lanes(),
+		decoders:   [2]*packet.Decoder{packet.NewDecoder(4, o.Limits), packet.NewDecoder(5, o.Limits)},
 		leaving:    leavingSockets{byID: make(map[string]*Socket)},
 		tasks:      tasks{ended: make(chan struct{}, 1)},
 		namespaces: make(map[string]*Namespace),

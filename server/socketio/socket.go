@@ -22,7 +22,7 @@ type Socket struct {
 	id        string
 	owner     adapter.Owner // PID "" when there is no session record
 	user      string
-	auth      json.RawMessage
+	auth      string // JSON
 	view      View
 	recovered bool
 	offsets   bool // events carry offsets
@@ -52,7 +52,9 @@ type Socket struct {
 	space     chan struct{} // closed when the full inbox has space, made on demand
 	done      chan struct{} // of the context, made on demand
 	gone      chan struct{} // closed when torn down, made on demand
-	afterDone map[*afterFunc]struct{}
+	afterDone *afterFunc
+	// connecting is set from the request until OnConnect has returned.
+	connecting *connectRequest
 }
 
 type socketState uint8
@@ -84,6 +86,32 @@ func (s *Socket) SessionID() string { return s.client.conn.ID() }
 // PID is the private id of the session record, "" when there is none: as
 // secret as the session id.
 func (s *Socket) PID() string { return s.owner.PID }
+
+// ClaimedPID is the pid that the client showed to continue a session, also when
+// that came to nothing; "" when it showed none. Whoever knows a pid can claim its
+// session while there is one, so it is a secret of the client's like [Socket.PID],
+// and as good as a password that the client was given: keep it in no log, and show
+// it, or what can be made from it without a secret of the server's, to nobody else. Only for connect middleware and OnConnect; "" later.
+func (s *Socket) ClaimedPID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.connecting == nil {
+		return ""
+	}
+	return s.connecting.claimed
+}
+
+func (s *Socket) claim(pid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connecting.claimed = pid
+}
+
+func (s *Socket) setConnecting(req *connectRequest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connecting = req
+}
 
 // Owner proves the session's ownership to [adapter.Log.Append]. nil when there
 // is no session record.

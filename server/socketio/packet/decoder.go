@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"unicode/utf8"
 )
 
@@ -43,17 +44,23 @@ func (l Limits) withDefaults() Limits {
 // It holds memory only while attachments are outstanding. After an error the
 // connection is to be closed: the stream cannot be trusted any more. It is not
 // safe for concurrent use.
+//
+// It is small, to lie within what it works for: it must not be copied once used.
 type Decoder struct {
-	protocol int
-	limits   Limits
+	limits   *Limits
 	pending  *Packet // waits for attachments: len of cap have come
-	left     int     // bytes that pending may still take
+	left     int32   // bytes that pending may still take
+	protocol uint8
 }
 
 // NewDecoder returns a decoder for protocol 4 or 5.
 func NewDecoder(protocol int, l Limits) *Decoder {
-	return &Decoder{protocol: protocol, limits: l.withDefaults()}
+	l = l.withDefaults()
+	return &Decoder{protocol: uint8(protocol), limits: &l}
 }
+
+// Again returns a fresh decoder for the same protocol, which shares d's limits.
+func (d *Decoder) Again() Decoder { return Decoder{protocol: d.protocol, limits: d.limits} }
 
 // Text takes a text message: what follows the Engine.IO type. It returns nil
 // and no error when the packet's attachments are to follow. b is not kept.
@@ -68,7 +75,7 @@ func (d *Decoder) Text(b []byte) (*Packet, error) {
 		return nil, fmt.Errorf("decode packet: %w", err)
 	}
 	if cap(p.Attachments) > 0 {
-		d.pending, d.left = p, d.limits.MaxBytes-len(b)
+		d.pending, d.left = p, int32(min(d.limits.MaxBytes-len(b), math.MaxInt32))
 		return nil, nil
 	}
 	return p, nil
@@ -81,11 +88,11 @@ func (d *Decoder) Binary(b []byte) (*Packet, error) {
 	if p == nil {
 		return nil, fmt.Errorf("decode packet: %w: an attachment of no packet", ErrMalformed)
 	}
-	if len(b) > d.left {
+	if len(b) > int(d.left) {
 		d.pending = nil
 		return nil, fmt.Errorf("decode packet: %w: more than %d bytes with attachments", ErrLimit, d.limits.MaxBytes)
 	}
-	d.left -= len(b)
+	d.left -= int32(len(b))
 	own := make([]byte, len(b))
 	copy(own, b)
 	p.Attachments = append(p.Attachments, own)
@@ -158,7 +165,7 @@ func (d *Decoder) text(b []byte) (*Packet, error) {
 	// which JavaScript's parser passes over.
 	b = bytes.TrimRight(b[n:], " \t\r\n")
 
-	if err := checkPacket(&p, b, attachments, d.protocol, &d.limits); err != nil {
+	if err := checkPacket(&p, b, attachments, int(d.protocol), d.limits); err != nil {
 		return nil, err
 	}
 	if len(b) > 0 {
