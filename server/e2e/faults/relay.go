@@ -136,31 +136,38 @@ func (p *pair) state() (chan struct{}, int) {
 func (p *pair) pump(from, to net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
-		_, rate := p.state()
-		size := len(buf)
-		if rate > 0 {
-			size = max(1, min(size, rate/20))
+		n, err := from.Read(buf)
+		for held := buf[:n]; len(held) > 0; {
+			frozen, rate := p.state()
+			if frozen != nil {
+				select {
+				case <-frozen:
+					continue
+				case <-p.gone:
+					return
+				}
+			}
+			part := held
+			if rate > 0 {
+				part = held[:min(len(held), max(1, rate/20))]
+				select {
+				case <-time.After(time.Duration(len(part)) * time.Second / time.Duration(rate)):
+				case <-p.gone:
+					return
+				}
+			}
+			if _, err := to.Write(part); err != nil {
+				p.close()
+				return
+			}
+			held = held[len(part):]
 		}
-		n, err := from.Read(buf[:size])
-		frozen, _ := p.state()
-		if frozen != nil {
+		if frozen, _ := p.state(); err != nil && frozen != nil {
+			// Who is half-open does not hear that the other has gone.
 			select {
 			case <-frozen:
 			case <-p.gone:
 				return
-			}
-		}
-		if n > 0 {
-			if _, werr := to.Write(buf[:n]); werr != nil {
-				p.close()
-				return
-			}
-			if _, rate := p.state(); rate > 0 {
-				select {
-				case <-time.After(time.Duration(n) * time.Second / time.Duration(rate)):
-				case <-p.gone:
-					return
-				}
 			}
 		}
 		if err != nil {

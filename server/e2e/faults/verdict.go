@@ -219,21 +219,21 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 			m.ledger.complain("%s (%s) was never shown %d messages of %s, the first %s %v; it ends at %v", m.name, m.kind, len(missing), room, missing[0].ID, missing[0].place, v.cursor)
 		}
 		// Those that were shown and are gone must have been told of, too.
+		var gone []entry
 		for _, s := range v.shown {
 			if _, there := log.index[s.place]; !there && !v.toldOf(s.place) {
-				f.Untold++
-				m.ledger.complain("%s was shown %s %v of %s, which is gone, and not told so", m.name, s.ID, s.place, room)
+				gone = append(gone, s.entry)
 			}
 		}
+		m.complainUntold(f, v, "was shown", gone)
+		gone = nil
 		for _, a := range lost[room] {
-			if _, shown := v.known[a.place]; shown || !m.entitled(v, a.place) {
-				continue // counted above, or not its right
-			}
-			if !v.toldOf(a.place) {
-				f.Untold++
-				m.ledger.complain("%s was not told that %s %v of %s is lost", m.name, a.ID, a.place, room)
+			_, shown := v.known[a.place] // counted above
+			if !shown && m.entitled(v, a.place) && !v.toldOf(a.place) {
+				gone = append(gone, a.entry)
 			}
 		}
+		m.complainUntold(f, v, "was not shown", gone)
 		for _, s := range v.told {
 			f.Told++
 			for _, e := range log.entries {
@@ -256,6 +256,18 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 	if !whole {
 		f.Unrecovered++
 	}
+}
+
+// complainUntold counts what is gone from the log without a word to the
+// member. m.mu is held.
+func (m *member) complainUntold(f *figures, v *view, how string, gone []entry) {
+	if len(gone) == 0 {
+		return
+	}
+	f.Untold += len(gone)
+	first, last := gone[0], gone[len(gone)-1]
+	m.ledger.complain("%s (%s) %s %d messages of %s, from %s %v to %s %v, which are gone, and not told so; its view began after %v, ends at %v, and it was told %v",
+		m.name, m.kind, how, len(gone), v.room, first.ID, first.place, last.ID, last.place, v.from, v.cursor, v.told)
 }
 
 // times works out how long the faults were felt.
