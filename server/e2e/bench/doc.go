@@ -1,8 +1,8 @@
 // Command bench measures the whole server beside Node's socket.io, in one run
 // and under one load, and prints both with their ratios and the targets.
 //
-// It starts one server at a time, pinned to the first core, and drives it from
-// this process, pinned to the second, over loopback:
+// It starts one peer's server or servers at a time, pinned to the first core,
+// and drives them from this process, pinned to the second, over loopback:
 //
 //	saturated  one room of 1,000 clients, 128-byte payload, 8 messages
 //	           outstanding: server CPU seconds per million deliveries
@@ -10,19 +10,31 @@
 //	idle       10,000 connections: resident bytes per connection, and CPU
 //	           milliseconds per 1,000 connects, first SYN to last CONNECT
 //
-// Every figure is a median over runs with its range; the servers take turns, so
+// With several nodes, and a redis-server of their own on the second core that
+// keeps nothing on disk (Node's with @socket.io/redis-adapter, classic):
+//
+//	fleet-saturated  two nodes, 500 clients of the one room on each: CPU of
+//	                 both servers together, and of Redis
+//	fleet-paced      the same at 15 messages a second
+//	alone            the same load on one node without Redis: what the fleet
+//	                 adds to a delivery's latency is the difference
+//	rooms            1,000 rooms of two members on four nodes: CPU of a node
+//	                 while only rooms are busy that it has no member in
+//
+// Every figure is a median over runs with its range; the peers take turns, so
 // that a busy minute of the machine meets both. A lost or repeated delivery
-// fails the run. CPU is the server process's own (user and system), so it does
+// fails the run. CPU is the server processes' own (user and system), so it does
 // not suffer from what else the machine does; latencies do.
 //
 // Each server has two handlers: join(room) joins and acknowledges; msg(room,
 // payload) emits msg(payload) to the room. Node runs as its users run it:
 // production mode, no recovery. Ours runs with recovery on and with clients that
-// look like browsers, so the recovery offset rides on every delivery.
+// look like browsers, so the recovery offset rides on every delivery; with Redis
+// each message is also kept there for the recovery window.
 //
 // Run it from the repository's root, after npm ci in server/e2e:
 //
-//	go run ./server/e2e/bench [-runs 3] [-measure 8s] [-only saturated,paced,idle] [-peers node,antchat]
+//	go run ./server/e2e/bench [-runs 3] [-measure 8s] [-only rooms,…] [-peers node,antchat]
 //
 // Linux only: it reads /proc and drives its clients with epoll.
 package main

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,27 +15,45 @@ import (
 // generator costs far less than what it measures.
 type load struct {
 	epoll   int
-	port    int
 	spin    bool
 	clients []client
+	rooms   []room
 	scratch []byte
 	events  []unix.EpollEvent
 
 	ready   int // clients that are connected (and have joined, where asked)
 	opening int // handshakes under way
-	join    string
 
 	// The messages under way: indexed by number.
-	sent        []time.Time
-	missing     []int32
+	messages    []published
 	outstanding int // messages that somebody has not got yet
 	delivered   int
 	repeated    int
-	latency     histogram
+	latency     histogram // of every delivery
+	first       histogram // of each message's first delivery
 }
+
+// room is a room and its members, by their place in clients.
+type room struct {
+	name    string
+	members []int32
+	sent    int // messages
+}
+
+// published is a message: when, to which room, and how many have not got it.
+type published struct {
+	at            time.Time
+	room, missing int32
+}
+
+// place is where a client belongs: a server's port, and a room or nowhere.
+type place struct{ port, room int32 }
+
+const nowhere = -1
 
 type client struct {
 	fd      int
+	place   place
 	state   state
 	partial []byte   // bytes of an unfinished frame; nil almost always
 	seen    []uint64 // one bit per message number
@@ -51,12 +69,12 @@ const (
 	connected
 )
 
-func newLoad(port int, spin bool) (*load, error) {
+func newLoad(spin bool) (*load, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	return &load{epoll: fd, port: port, spin: spin, scratch: make([]byte, 256<<10), events: make([]unix.EpollEvent, 512)}, nil
+	return &load{epoll: fd, spin: spin, scratch: make([]byte, 256<<10), events: make([]unix.EpollEvent, 512)}, nil
 }
 
 // close drops every connection at once; with no lingering there is no
@@ -69,15 +87,23 @@ func (l *load) close() {
 	_ = unix.Close(l.epoll)
 }
 
-// connect opens n clients, at most atOnce handshakes at a time, each joining
-// room unless it is empty. It returns when the last is connected.
-func (l *load) connect(ctx context.Context, n, atOnce int, room string) error {
-	l.join = room
-	l.clients = make([]client, 0, n)
+// connect opens a client for each place, at most atOnce handshakes at a time,
+// and has it join its room. It returns when the last is connected.
+func (l *load) connect(ctx context.Context, places []place, atOnce int) error {
+	l.clients = make([]client, 0, len(places))
+	for i, p := range places {
+		if p.room == nowhere {
+			continue
+		}
+		for int(p.room) >= len(l.rooms) {
+			l.rooms = append(l.rooms, room{name: "bench" + strconv.Itoa(len(l.rooms))})
+		}
+		l.rooms[p.room].members = append(l.rooms[p.room].members, int32(i))
+	}
 	deadline := time.Now().Add(2 * time.Minute)
-	for l.ready < n {
-		for l.opening < atOnce && len(l.clients) < n {
-			if err := l.dial(); err != nil {
+	for l.ready < len(places) {
+		for l.opening < atOnce && len(l.clients) < len(places) {
+			if err := l.dial(places[len(l.clients)]); err != nil {
 				return fmt.Errorf("dial: %w", err)
 			}
 		}
@@ -88,13 +114,13 @@ func (l *load) connect(ctx context.Context, n, atOnce int, room string) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d of %d clients connected within two minutes", l.ready, n)
+			return fmt.Errorf("%d of %d clients connected within two minutes", l.ready, len(places))
 		}
 	}
 	return nil
 }
 
-func (l *load) dial() error {
+func (l *load) dial(at place) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -102,11 +128,11 @@ func (l *load) dial() error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return errors.Join(err, unix.Close(fd))
 	}
-	err = unix.Connect(fd, &unix.SockaddrInet4{Port: l.port, Addr: [4]byte{127, 0, 0, 1}})
+	err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(at.port), Addr: [4]byte{127, 0, 0, 1}})
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return errors.Join(err, unix.Close(fd))
 	}
-	l.clients = append(l.clients, client{fd: fd})
+	l.clients = append(l.clients, client{fd: fd, place: at})
 	l.opening++
 	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd,
 		&unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(len(l.clients) - 1)})
@@ -147,7 +173,7 @@ func (l *load) upgrade(c *client, index int32) error {
 	request := fmt.Sprintf("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"+
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n"+
 		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", l.port)
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", c.place.port)
 	if err := l.write(c, []byte(request)); err != nil {
 		return err
 	}
@@ -241,18 +267,18 @@ func (l *load) packet(c *client, p []byte, now time.Time) error {
 	case p[0] == '0':
 		return l.write(c, appendFrame(nil, "40"))
 	case c.state == connecting && len(p) > 2 && string(p[:3]) == "40{":
-		if l.join == "" {
+		if c.place.room == nowhere {
 			l.connected(c)
 			return nil
 		}
 		c.state = joining
-		return l.write(c, appendFrame(nil, `420["join","`+l.join+`"]`))
+		return l.write(c, appendFrame(nil, `420["join","`+l.rooms[c.place.room].name+`"]`))
 	case c.state == joining && len(p) > 2 && string(p[:3]) == "430":
 		l.connected(c)
 		return nil
 	}
 	n := messageNumber(p)
-	if n < 0 || n >= len(l.sent) {
+	if n < 0 || n >= len(l.messages) || l.messages[n].room != c.place.room {
 		return fmt.Errorf("an unexpected packet: %.80q", p)
 	}
 	for len(c.seen) <= n/64 {
@@ -264,8 +290,12 @@ func (l *load) packet(c *client, p []byte, now time.Time) error {
 	}
 	c.seen[n/64] |= 1 << (n % 64)
 	l.delivered++
-	l.latency.add(now.Sub(l.sent[n]), 1)
-	if l.missing[n]--; l.missing[n] == 0 {
+	m := &l.messages[n]
+	l.latency.add(now.Sub(m.at), 1)
+	if int(m.missing) == len(l.rooms[m.room].members) {
+		l.first.add(now.Sub(m.at), 1)
+	}
+	if m.missing--; m.missing == 0 {
 		l.outstanding--
 	}
 	return nil
@@ -277,23 +307,24 @@ func (l *load) connected(c *client) {
 	l.opening--
 }
 
-// publish sends the next message to the room; the members take turns. when is
+// publish sends the next message to a room; the members take turns. when is
 // the time that latencies count from.
-func (l *load) publish(when time.Time) error {
-	n := len(l.sent)
-	l.sent = append(l.sent, when)
-	l.missing = append(l.missing, int32(len(l.clients)))
+func (l *load) publish(at int, when time.Time) error {
+	n, r := len(l.messages), &l.rooms[at]
+	l.messages = append(l.messages, published{at: when, room: int32(at), missing: int32(len(r.members))})
 	l.outstanding++
-	c := &l.clients[(n*7919)%len(l.clients)]
-	return l.write(c, appendFrame(nil, `42["msg","`+l.join+`","`+message(n)+`"]`))
+	c := &l.clients[r.members[(r.sent*7919)%len(r.members)]]
+	r.sent++
+	return l.write(c, appendFrame(nil, `42["msg","`+r.name+`","`+message(n)+`"]`))
 }
 
 // fanOut is one measured stretch of publishing.
 type fanOut struct {
-	Window  int           // messages kept outstanding; used when Rate is 0
-	Rate    float64       // messages a second
-	WarmUp  time.Duration // not measured
-	Measure time.Duration
+	From, Rooms int           // in turn to so many rooms, from this one on
+	Window      int           // messages kept outstanding; used when Rate is 0
+	Rate        float64       // messages a second
+	WarmUp      time.Duration // not measured
+	Measure     time.Duration
 }
 
 // run publishes as o says. measured is called when the measured stretch
@@ -302,11 +333,13 @@ type fanOut struct {
 func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost int, err error) {
 	start := time.Now()
 	begun := false
+	next := func(i int) int { return o.From + i%o.Rooms }
 	for i := 0; ; {
 		now := time.Now()
 		if !begun && now.Sub(start) >= o.WarmUp {
 			begun = true
 			l.latency.reset()
+			l.first.reset()
 			l.delivered = 0
 			if err := measured(); err != nil {
 				return 0, err
@@ -325,16 +358,17 @@ func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost i
 				if wait = due.Sub(now); wait > 0 {
 					break
 				}
-				if err := l.publish(due); err != nil {
+				if err := l.publish(next(i), due); err != nil {
 					return 0, err
 				}
 				i++
 			}
 		} else {
 			for l.outstanding < o.Window {
-				if err := l.publish(time.Now()); err != nil {
+				if err := l.publish(next(i), time.Now()); err != nil {
 					return 0, err
 				}
+				i++
 			}
 		}
 		if err := l.poll(wait); err != nil {
@@ -349,12 +383,8 @@ func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost i
 			return 0, err
 		}
 	}
-	for i := range l.clients {
-		got := 0
-		for _, w := range l.clients[i].seen {
-			got += bits.OnesCount64(w)
-		}
-		lost += len(l.sent) - got
+	for _, m := range l.messages {
+		lost += int(m.missing)
 	}
 	return lost, nil
 }

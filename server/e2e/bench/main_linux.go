@@ -66,7 +66,7 @@ func bench(ctx context.Context) error {
 	var only, peers string
 	flag.IntVar(&o.runs, "runs", 3, "runs per figure; the median counts")
 	flag.DurationVar(&o.measure, "measure", 8*time.Second, "measured time of a run, after 2 s of warm-up")
-	flag.StringVar(&only, "only", "saturated,paced,idle", "what to measure")
+	flag.StringVar(&only, "only", strings.Join(order, ","), "what to measure")
 	flag.StringVar(&peers, "peers", "node,antchat", "which servers to measure")
 	flag.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement")
 	flag.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
@@ -100,8 +100,10 @@ func bench(ctx context.Context) error {
 		if _, err := exec.LookPath("node"); err != nil {
 			return errors.New("node is missing (20 or later)")
 		}
-		if _, err := os.Stat(filepath.Join(root, "server/e2e/node_modules/socket.io")); err != nil {
-			return errors.New("the npm package socket.io is missing: run npm ci in server/e2e")
+		for _, name := range []string{"socket.io", "@socket.io/redis-adapter"} {
+			if _, err := os.Stat(filepath.Join(root, "server/e2e/node_modules", name)); err != nil {
+				return fmt.Errorf("the npm package %s is missing: run npm ci in server/e2e", name)
+			}
 		}
 	}
 
@@ -110,7 +112,7 @@ func bench(ctx context.Context) error {
 		for _, name := range o.only {
 			measure, ok := measurements[name]
 			if !ok {
-				return fmt.Errorf("-only: %q is not one of saturated, paced, idle", name)
+				return fmt.Errorf("-only: %q is not one of %s", name, strings.Join(order, ", "))
 			}
 			for _, peer := range o.peers {
 				argv, ok := servers[peer]
@@ -118,7 +120,7 @@ func bench(ctx context.Context) error {
 					return fmt.Errorf("-peers: %q is not one of node, antchat", peer)
 				}
 				if o.profile != "" && peer == "antchat" {
-					argv = append(slices.Clip(argv), "-profile", filepath.Join(o.profile, fmt.Sprintf("%s-%d.prof", name, run)))
+					argv = append(slices.Clip(argv), "-profile", filepath.Join(o.profile, fmt.Sprintf("%s-%d-{node}.prof", name, run)))
 				}
 				if err := one(ctx, root, argv, peer, measure, o, figures); err != nil {
 					return fmt.Errorf("%s, %s: %w", peer, name, err)
@@ -130,22 +132,22 @@ func bench(ctx context.Context) error {
 	return figures.print(os.Stdout)
 }
 
-// one measures one server once.
-func one(ctx context.Context, root string, argv []string, peer string, measure measurement, o options, f *figures) error {
-	s, err := startServer(ctx, root, argv...)
+// one measures one peer once.
+func one(ctx context.Context, root string, argv []string, peer string, measure measurement, o options, figures *figures) error {
+	f, err := startFleet(ctx, root, measure.nodes, argv)
 	if err != nil {
 		return err
 	}
-	stop := sync.OnceFunc(s.stop)
+	stop := sync.OnceFunc(f.stop)
 	defer stop()
 	time.Sleep(500 * time.Millisecond) // its start-up is not what is measured
-	l, err := newLoad(s.port, o.spin)
+	l, err := newLoad(o.spin)
 	if err != nil {
 		return err
 	}
 	defer l.close()
 	defer stop() // while the clients are there: a heap profile should show them
-	return measure(ctx, s, l, o, func(key string, value float64) { f.add(key, peer, value) })
+	return measure.run(ctx, f, l, o, func(key string, value float64) { figures.add(key, peer, value) })
 }
 
 func moduleRoot() (string, error) {

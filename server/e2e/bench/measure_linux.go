@@ -3,60 +3,179 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// measurement drives one freshly started server and adds its figures.
-type measurement func(ctx context.Context, s *server, l *load, o options, add func(key string, value float64)) error
-
-var measurements = map[string]measurement{
-	"saturated": func(ctx context.Context, s *server, l *load, o options, add func(string, float64)) error {
-		return room(ctx, s, l, fanOut{Window: 8, WarmUp: 2 * time.Second, Measure: o.measure}, "saturated", add)
-	},
-	"paced": func(ctx context.Context, s *server, l *load, o options, add func(string, float64)) error {
-		return room(ctx, s, l, fanOut{Rate: 20, WarmUp: 2 * time.Second, Measure: o.measure}, "paced", add)
-	},
-	"idle": idle,
+// measurement drives a freshly started fleet of so many nodes and adds its
+// figures.
+type measurement struct {
+	nodes int
+	run   func(ctx context.Context, f *fleet, l *load, o options, add func(key string, value float64)) error
 }
 
-const roomSize = 1000
-
-// room measures the fan-out in one room.
-func room(ctx context.Context, s *server, l *load, o fanOut, name string, add func(string, float64)) error {
-	if err := l.connect(ctx, roomSize, 64, "bench"); err != nil {
-		return err
+// measurements by name, and their order.
+var (
+	order        = []string{"saturated", "paced", "idle", "alone", "fleet-saturated", "fleet-paced", "rooms"}
+	measurements = map[string]measurement{
+		"saturated":       {1, oneRoom("saturated", fanOut{Window: 8})},
+		"paced":           {1, oneRoom("paced", fanOut{Rate: 20})},
+		"idle":            {1, idle},
+		"alone":           {1, oneRoom("alone", fanOut{Rate: 15})},
+		"fleet-saturated": {2, oneRoom("fleet-saturated", fanOut{Window: 8})},
+		"fleet-paced":     {2, oneRoom("fleet-paced", fanOut{Rate: 15})},
+		"rooms":           {4, manyRooms},
 	}
-	var stretch []usage
-	var delivered int
-	lost, err := l.run(ctx, o, func() error {
-		u, err := s.usage()
-		stretch, delivered = append(stretch, u), l.delivered
-		return err
-	})
+)
+
+const (
+	roomSize = 1000
+	warmUp   = 2 * time.Second
+)
+
+// oneRoom measures the fan-out in one room, its members spread over the nodes.
+func oneRoom(name string, rate fanOut) func(context.Context, *fleet, *load, options, func(string, float64)) error {
+	return func(ctx context.Context, f *fleet, l *load, o options, add func(string, float64)) error {
+		places := make([]place, roomSize)
+		for i := range places {
+			places[i].port = int32(f.nodes[i%len(f.nodes)].port)
+		}
+		if err := l.connect(ctx, places, 64); err != nil {
+			return err
+		}
+		rate.Rooms, rate.WarmUp, rate.Measure = 1, warmUp, o.measure
+		var nodes []usage
+		var redis []time.Duration
+		var delivered int
+		err := l.whole(ctx, rate, func() error {
+			u, r, err := f.cpu()
+			nodes, redis, delivered = append(nodes, u), append(redis, r), l.delivered
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		millions := float64(delivered) / 1e6
+		add(name+" cpu", (nodes[1].cpu-nodes[0].cpu).Seconds()/millions)
+		add(name+" user", (nodes[1].user-nodes[0].user).Seconds()/millions)
+		if f.redis != nil {
+			add(name+" redis", (redis[1]-redis[0]).Seconds()/millions)
+		}
+		add(name+" rate", float64(delivered)/o.measure.Seconds())
+		add(name+" p50", milliseconds(&l.latency, 0.50))
+		add(name+" p99", milliseconds(&l.latency, 0.99))
+		add(name+" first p50", milliseconds(&l.first, 0.50))
+		add(name+" first p99", milliseconds(&l.first, 0.99))
+		return nil
+	}
+}
+
+func milliseconds(h *histogram, q float64) float64 { return float64(h.quantile(q)) / 1e6 }
+
+// whole is run, and fails when a delivery was lost or repeated.
+func (l *load) whole(ctx context.Context, o fanOut, measured func() error) error {
+	lost, err := l.run(ctx, o, measured)
 	if err != nil {
 		return err
 	}
 	if lost > 0 || l.repeated > 0 {
 		return fmt.Errorf("%d deliveries lost, %d repeated", lost, l.repeated)
 	}
-	millions := float64(delivered) / 1e6
-	from, to := stretch[0], stretch[1]
-	add(name+" cpu", (to.cpu()-from.cpu()).Seconds()/millions)
-	add(name+" user", (to.user-from.user).Seconds()/millions)
-	add(name+" rate", float64(delivered)/o.Measure.Seconds())
-	add(name+" p50", float64(l.latency.quantile(0.50))/1e6)
-	add(name+" p99", float64(l.latency.quantile(0.99))/1e6)
 	return nil
 }
 
+const (
+	rooms     = 1000
+	roomsRate = 600 // messages a second, to all busy rooms together
+)
+
+// manyRooms spreads rooms of two members over four nodes: three quarters of
+// them lie on the first three nodes, each on two of them; the last quarter is
+// the last node's alone. It then measures what each node spends while nothing
+// happens, while the first three quarters are busy, and while the last is.
+func manyRooms(ctx context.Context, f *fleet, l *load, o options, add func(string, float64)) error {
+	var places []place
+	last := len(f.nodes) - 1
+	busy := rooms * last / len(f.nodes)
+	for r := range int32(rooms) {
+		at := []int{last, last}
+		if int(r) < busy {
+			at = []int{int(r) % last, int(r+1) % last}
+		}
+		for _, n := range at {
+			places = append(places, place{port: int32(f.nodes[n].port), room: r})
+		}
+	}
+	if err := l.connect(ctx, places, 64); err != nil {
+		return err
+	}
+	for _, stretch := range []struct {
+		name        string
+		from, count int
+		rate        float64
+	}{
+		{name: "quiet"},
+		{name: "busy", count: busy, rate: roomsRate},
+		{name: "own", from: busy, count: rooms - busy, rate: roomsRate / 3},
+	} {
+		var marks [][]time.Duration
+		mark := func() error {
+			used := make([]time.Duration, len(f.nodes))
+			for i, s := range f.nodes {
+				u, err := s.usage()
+				if err != nil {
+					return err
+				}
+				used[i] = u.cpu
+			}
+			marks = append(marks, used)
+			return nil
+		}
+		var err error
+		if stretch.count == 0 {
+			err = l.still(ctx, o.measure, mark)
+		} else {
+			err = l.whole(ctx, fanOut{
+				From: stretch.from, Rooms: stretch.count, Rate: stretch.rate, WarmUp: warmUp, Measure: o.measure,
+			}, mark)
+		}
+		if err != nil {
+			return err
+		}
+		share := make([]float64, len(f.nodes)) // per cent of a core
+		for i := range share {
+			share[i] = 100 * float64(marks[1][i]-marks[0][i]) / float64(o.measure)
+		}
+		add("rooms "+stretch.name+" others", (slices.Min(share[:last])+slices.Max(share[:last]))/2)
+		add("rooms "+stretch.name+" last", share[last])
+	}
+	return nil
+}
+
+// still lets d pass between two marks.
+func (l *load) still(ctx context.Context, d time.Duration, mark func() error) error {
+	if err := l.idle(ctx, warmUp); err != nil {
+		return err
+	}
+	if err := mark(); err != nil {
+		return err
+	}
+	if err := l.idle(ctx, d); err != nil {
+		return err
+	}
+	return mark()
+}
+
 // idle measures connecting, and what a connection holds when nothing happens.
-func idle(ctx context.Context, s *server, l *load, o options, add func(string, float64)) error {
+func idle(ctx context.Context, f *fleet, l *load, o options, add func(string, float64)) error {
+	s := f.nodes[0]
 	before, err := s.usage()
 	if err != nil {
 		return err
 	}
+	places := slices.Repeat([]place{{port: int32(s.port), room: nowhere}}, o.idleClients)
 	start := time.Now()
-	if err := l.connect(ctx, o.idleClients, 128, ""); err != nil {
+	if err := l.connect(ctx, places, 128); err != nil {
 		return err
 	}
 	took := time.Since(start)
@@ -65,7 +184,7 @@ func idle(ctx context.Context, s *server, l *load, o options, add func(string, f
 		return err
 	}
 	thousands := float64(o.idleClients) / 1000
-	add("connect cpu", (after.cpu()-before.cpu()).Seconds()*1000/thousands)
+	add("connect cpu", (after.cpu-before.cpu).Seconds()*1000/thousands)
 	add("connect rate", float64(o.idleClients)/took.Seconds())
 	// Heartbeats (25 s) fall into this stretch for the first connections.
 	if err := l.idle(ctx, 5*time.Second); err != nil {

@@ -6,18 +6,110 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // server is a running server under test.
 type server struct {
 	cmd  *exec.Cmd
 	port int
+}
+
+// fleet is what is measured: servers, and the Redis that they share.
+type fleet struct {
+	nodes []*server
+	redis *server // nil when there is one node alone
+}
+
+// startFleet starts n servers, with a Redis between them when there are
+// several. {node} in argv becomes the server's number.
+func startFleet(ctx context.Context, dir string, n int, argv []string) (*fleet, error) {
+	f := &fleet{}
+	if n > 1 {
+		s, err := startRedis(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.redis = s
+		argv = append(slices.Clip(argv), fmt.Sprintf("--redis=redis://127.0.0.1:%d", s.port))
+	}
+	for i := range n {
+		own := slices.Clone(argv)
+		for at := range own {
+			own[at] = strings.ReplaceAll(own[at], "{node}", strconv.Itoa(i))
+		}
+		s, err := startServer(ctx, dir, own...)
+		if err != nil {
+			f.stop()
+			return nil, err
+		}
+		f.nodes = append(f.nodes, s)
+	}
+	return f, nil
+}
+
+func (f *fleet) stop() {
+	for _, s := range f.nodes {
+		s.stop()
+	}
+	if f.redis != nil {
+		f.redis.stop()
+	}
+}
+
+// cpu is what the nodes together have used, and what Redis has.
+func (f *fleet) cpu() (nodes usage, redis time.Duration, err error) {
+	for _, s := range f.nodes {
+		u, err := s.usage()
+		if err != nil {
+			return usage{}, 0, err
+		}
+		nodes.user += u.user
+		nodes.cpu += u.cpu
+	}
+	if f.redis != nil {
+		u, err := f.redis.usage()
+		return nodes, u.cpu, err
+	}
+	return nodes, 0, nil
+}
+
+// startRedis runs a redis-server on a free port, beside the load: it keeps
+// nothing on disk.
+func startRedis(ctx context.Context) (*server, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "taskset", "-c", "1", "redis-server", "--bind", "127.0.0.1",
+		"--port", strconv.Itoa(port), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
+	cmd.Dir, cmd.Stderr = os.TempDir(), os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("redis-server (Debian: apt-get install redis-server): %w", err)
+	}
+	s := &server{cmd: cmd, port: port}
+	for range 500 {
+		c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return s, c.Close()
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.stop()
+	return nil, errors.New("redis-server does not answer")
 }
 
 // startServer runs argv on the first core and waits for the line
@@ -56,13 +148,12 @@ func (s *server) stop() {
 	_ = s.cmd.Wait()
 }
 
-// usage is what the process has used: CPU time (all threads), resident bytes.
+// usage is what the process has used: CPU time (all threads; user time to 10 ms
+// only), resident bytes.
 type usage struct {
-	user, system time.Duration
-	rss          int64
+	cpu, user time.Duration
+	rss       int64
 }
-
-func (u usage) cpu() time.Duration { return u.user + u.system }
 
 // usage reads /proc (proc(5)). taskset replaces itself by the program, so the
 // process id is the program's.
@@ -85,10 +176,16 @@ func (s *server) usage() (usage, error) {
 		}
 		return n
 	}
-	u := usage{
-		user:   time.Duration(number(11)) * tick,
-		system: time.Duration(number(12)) * tick,
-		rss:    number(21) * int64(os.Getpagesize()),
+	u := usage{user: time.Duration(number(11)) * tick, rss: number(21) * int64(os.Getpagesize())}
+	if err != nil {
+		return usage{}, err
 	}
-	return u, err
+	// The clock of another process (clock_getcpuclockid(3)), in nanoseconds.
+	const clockOfProcess = 2
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|clockOfProcess), &t); err != nil {
+		return usage{}, fmt.Errorf("CPU clock of process %d: %w", pid, err)
+	}
+	u.cpu = time.Duration(t.Nano())
+	return u, nil
 }

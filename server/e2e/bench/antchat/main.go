@@ -1,6 +1,6 @@
 // Command antchat is our server under the benchmark: the packages with the
 // two handlers of the peer, and with what a user runs: recovery on, limits
-// on, a logger, the store in memory.
+// on, a logger, the store in memory or, with -redis, shared with other nodes.
 package main
 
 import (
@@ -17,7 +17,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
+	"github.com/antchat/antchat/adapter/redis"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/socketio"
 )
@@ -31,9 +33,10 @@ func main() {
 
 func serve() error {
 	profile := flag.String("profile", "", "on SIGTERM write a CPU profile to this file and a heap profile beside it")
+	url := flag.String("redis", "", "be one of several nodes that share this Redis (a URL)")
 	flag.Parse()
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	store, err := local.Open(local.Options{Logger: logger})
+	store, err := open(*url, logger)
 	if err != nil {
 		return err
 	}
@@ -71,6 +74,23 @@ func serve() error {
 	fmt.Println("listening", l.Addr().(*net.TCPAddr).Port)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	return server.Serve(l)
+}
+
+// open opens the store; a shared one is ready when it returns.
+func open(url string, logger *slog.Logger) (adapter.Adapter, error) {
+	if url == "" {
+		return local.Open(local.Options{Logger: logger})
+	}
+	a, err := redis.Open(redis.Options{URL: url, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(10 * time.Second); !a.Status().Ready; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("not ready: %s", a.Status().Reason)
+		}
+	}
+	return a, nil
 }
 
 // startProfile begins a CPU profile, and on SIGTERM writes what the memory is
