@@ -72,6 +72,7 @@ func TestClientThatNeverReads(t *testing.T) {
 			c := h.dial("&EIO=4")
 			c.open()
 			e := h.session()
+			h.eventually("its beginning is written", e.s.Idle)
 			stop := h.chatting()
 			defer stop()
 

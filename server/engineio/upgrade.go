@@ -84,6 +84,7 @@ func (w *webSocket) probing(p Packet) error {
 	switch {
 	case !w.probe.probed && p.Type == TypePing && string(p.Data) == "probe":
 		w.probe.probed = true
+		w.s.markProbed(w.probe) // the client may act on the answer at once
 		if err := w.conn.writeAll(packetProbe.wire, w.s.srv.o.UpgradeTimeout); err != nil {
 			w.abandon("write failed")
 			return errEnded
@@ -97,16 +98,23 @@ func (w *webSocket) probing(p Packet) error {
 	return errEnded
 }
 
-// releasePoll answers the pending poll, and from now on every poll within a
-// moment, so that the client can stop polling.
+// markProbed has every poll from now on answered within a moment, so that the
+// client can stop polling.
+func (s *Session) markProbed(p *probe) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.candidate == p && s.state == stateOpen {
+		s.probed = true
+	}
+}
+
+// releasePoll answers the poll that was pending before.
 func (s *Session) releasePoll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.candidate == nil || s.state != stateOpen {
-		return
+	if s.probed {
+		s.wakePollLocked()
 	}
-	s.probed = true
-	s.wakePollLocked()
 }
 
 // take makes a candidate the session's transport. It refuses while a POST is
