@@ -34,7 +34,7 @@ type Bridge struct {
 
 	mu     sync.RWMutex
 	spaces map[string]*space
-	routes map[subject]route
+	routes map[subject]*route
 	asks   map[string]*gathering
 	closed bool
 }
@@ -65,6 +65,7 @@ const (
 type route struct {
 	s    *space
 	role role
+	uses int // by rooms: two may have one name on the other side
 }
 
 // Open starts a bridge for no namespace yet. It does not wait for Redis. The
@@ -79,7 +80,7 @@ func Open(client goredis.UniversalClient, o Options, back Backend) (*Bridge, err
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &Bridge{
 		o: o, decoder: o.decoder(), back: back, ctx: ctx, cancel: cancel,
-		spaces: make(map[string]*space), routes: make(map[subject]route), asks: make(map[string]*gathering),
+		spaces: make(map[string]*space), routes: make(map[subject]*route), asks: make(map[string]*gathering),
 	}
 	b.links = newLinks(&b.o, client, b.receive)
 	b.pub = newPublisher(&b.o, client)
@@ -115,7 +116,7 @@ func (b *Bridge) Add(namespace string) {
 	}
 	b.spaces[namespace] = s
 	for _, sub := range s.subjects {
-		b.routes[sub] = route{s, s.roleOf(sub)}
+		b.routes[sub] = &route{s: s, role: s.roleOf(sub)}
 	}
 	b.links.add(s.subjects...)
 }
@@ -231,7 +232,8 @@ func (b *Bridge) OpenRoom(namespace, room string) {
 	if !own {
 		name, ok = b.o.RoomOut(room)
 	}
-	if !ok || b.o.Mode == Dynamic && own && utf16Length(name) == 20 {
+	// A name that is empty, or this node's uid, would be another channel.
+	if !ok || name == "" || b.ours(name) || b.o.Mode == Dynamic && own && utf16Length(name) == 20 {
 		return
 	}
 	b.mu.Lock()
@@ -245,7 +247,10 @@ func (b *Bridge) OpenRoom(namespace, room string) {
 	}
 	sub := subject{'h', s.main + name + "#"}
 	s.rooms[room] = sub
-	b.routes[sub] = route{s, carriesSharded}
+	if b.routes[sub] == nil {
+		b.routes[sub] = &route{s: s, role: carriesSharded}
+	}
+	b.routes[sub].uses++
 	b.links.add(sub)
 }
 
@@ -259,6 +264,11 @@ func (b *Bridge) CloseRoom(namespace, room string) {
 	}
 	if sub, there := s.rooms[room]; there {
 		delete(s.rooms, room)
+		if r := b.routes[sub]; r != nil && r.role == carriesSharded {
+			if r.uses--; r.uses == 0 {
+				delete(b.routes, sub)
+			}
+		}
 		b.links.remove(sub)
 	}
 }
@@ -289,6 +299,9 @@ func (b *Bridge) receive(sub subject, channel, payload string) {
 	b.mu.RLock()
 	r := b.routes[sub]
 	b.mu.RUnlock()
+	if r == nil {
+		return
+	}
 	switch r.role {
 	case carriesBroadcasts:
 		b.onBroadcast(r.s, channel, raw)

@@ -87,7 +87,7 @@ func (b *Bridge) collect(s *space, m *message, raw []byte, sender string) bool {
 // is no answer. Emitters ask for nothing. To the own fleet the node only
 // answers that there is nothing to add: everything else travels its own way.
 func (b *Bridge) onRequest(s *space, m *message, member bool) {
-	emitter := m.uid == "" && m.id == "" || m.uid == emitterUID
+	emitter := m.id == "" && (m.uid == "" || m.uid == emitterUID)
 	switch {
 	case m.uid == s.uid:
 		return
