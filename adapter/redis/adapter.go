@@ -47,6 +47,7 @@ type Adapter struct {
 	namespaces map[string]bool
 	gatherings map[string]*gathering
 	cuts       map[*cutOp]bool
+	echoes     map[string]chan struct{}  // orders that have not come back
 	leaving    map[string]map[string]int // socket → room
 	noted      map[string]time.Time      // last time that a fault was logged
 }
@@ -81,7 +82,7 @@ func Open(o Options) (*Adapter, error) {
 		presence: &presence{here: make(map[seat]*present)},
 		peers:    &peers{slots: make(chan struct{}, o.MaxAsks), handlers: make(map[string]peerHandler)},
 		closed:   make(chan struct{}), homes: make(map[string]home),
-		namespaces: make(map[string]bool), gatherings: make(map[string]*gathering), cuts: make(map[*cutOp]bool),
+		namespaces: make(map[string]bool), gatherings: make(map[string]*gathering), cuts: make(map[*cutOp]bool), echoes: make(map[string]chan struct{}),
 		leaving: make(map[string]map[string]int), noted: make(map[string]time.Time),
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())

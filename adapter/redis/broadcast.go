@@ -83,7 +83,7 @@ func (a *Adapter) Emit(ctx context.Context, e adapter.Emit) error {
 		return a.outcome("emit", err)
 	}
 	if r, _ := asReply(v); r.text(0) == "dead" {
-		a.reaped()
+		a.reaped(lifeOf(cmd))
 		return fmt.Errorf("emit: this node was reaped: %w", adapter.ErrFenced)
 	}
 	return nil

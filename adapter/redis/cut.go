@@ -279,6 +279,7 @@ func (op *cutOp) try(ctx context.Context) (map[*lane]reply, error) {
 }
 
 func (op *cutOp) ask(ctx context.Context, l *lane, args []any) (reply, error) {
+	life := op.a.incarnation()
 	v, err := l.eval(ctx, false, lua().cut, args...)
 	if err != nil {
 		return nil, err
@@ -291,7 +292,7 @@ func (op *cutOp) ask(ctx context.Context, l *lane, args []any) (reply, error) {
 	case "ok":
 		return r, nil
 	case "dead":
-		op.a.reaped()
+		op.a.reaped(life)
 		return nil, adapter.ErrFenced
 	case "fenced":
 		return nil, adapter.ErrFenced

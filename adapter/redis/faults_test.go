@@ -305,3 +305,65 @@ func TestBufferLimit(t *testing.T) {
 		t.Log("the limit was not hit; the kernel's buffers were large enough")
 	}
 }
+
+// TestScriptFlush takes the scripts away under way.
+func TestScriptFlush(t *testing.T) {
+	s := ownServer(t)
+	f := newFleet(t, s.addr, 1, Options{})
+	m := newMember(t, f.nodes[0], "a")
+	w := startWriter(t, f.nodes[0], "a")
+	c := s.client(t)
+	for range 5 {
+		time.Sleep(20 * time.Millisecond)
+		if err := c.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Error(err)
+		}
+		m.join("b")
+		if err := m.a.Leave(t.Context(), "/", m, []string{"b"}); err != nil {
+			t.Error(err)
+		}
+	}
+	m.wantTexts(w.end())
+}
+
+// TestRefusals are the answers by which Redis does not do what it is told.
+func TestRefusals(t *testing.T) {
+	s := ownServer(t)
+	f := newFleet(t, s.addr, 1, Options{Timeout: 400 * time.Millisecond, Beat: 100 * time.Millisecond, Lease: 30 * time.Second})
+	m := newMember(t, f.nodes[0], "a")
+	m.append("a", "0")
+	c := s.client(t)
+	for i, r := range []struct {
+		name, value, back string
+		want              error
+	}{
+		{"maxmemory", "1", "0", adapter.ErrFull},
+		{"min-replicas-to-write", "1", "0", adapter.ErrUnavailable},
+	} {
+		if err := c.ConfigSet(t.Context(), r.name, r.value).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.a.Append(t.Context(), entry("a", strconv.Itoa(i+1))); !errors.Is(err, r.want) {
+			t.Errorf("%s: %v", r.name, err)
+		}
+		until(t, "not ready", func() bool { return !m.a.Status().Ready })
+		if err := c.ConfigSet(t.Context(), r.name, r.back).Err(); err != nil {
+			t.Fatal(err)
+		}
+		ready(t, m.a)
+		if got := m.append("a", strconv.Itoa(i+1)); got.Seq != uint64(i+2) {
+			t.Errorf("%s: %+v", r.name, got)
+		}
+	}
+	m.wantTexts(3)
+	// A primary that has become a replica, and a primary again.
+	other := ownServer(t)
+	host, port, _ := strings.Cut(other.addr, ":")
+	if err := c.SlaveOf(t.Context(), host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.a.Append(t.Context(), entry("a", "3")); !errors.Is(err, adapter.ErrUnavailable) {
+		t.Errorf("on a replica: %v", err)
+	}
+	until(t, "not ready", func() bool { return !m.a.Status().Ready })
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,9 @@ func (a *Adapter) ordered(l *lane, p *parcel) error {
 		return a.serverEvent(p)
 	}
 	s := scan{b: p.body[1:]}
+	echo := s.text()
 	t := s.target()
+	defer a.echoed(echo) // behind the push
 	switch p.body[0] {
 	case orderJoin, orderLeave:
 		rooms := s.texts()
@@ -160,11 +163,59 @@ func (a *Adapter) order(ctx context.Context, t adapter.Target, kind byte, rest [
 		}))
 		return nil
 	}
-	body := append(putTarget([]byte{kind}, &t), rest...)
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	if err := a.catchUp(ctx); err != nil {
+		return a.outcome("fleet order", err)
+	}
+	id := a.nextID()
+	ch := make(chan struct{})
+	a.mu.Lock()
+	a.echoes[id] = ch
+	a.mu.Unlock()
+	defer a.echoed(id)
+	body := append(putTarget(putText([]byte{kind}, id), &t), rest...)
 	if err := a.publishAll(ctx, joinParcel(kindOrder, "", body)); err != nil {
 		return a.outcome("fleet order", err)
 	}
+	// What the caller does next must come behind it, also in another lane.
+	select {
+	case <-ch:
+		return nil
+	case <-ctx.Done():
+		return a.outcome("fleet order", fmt.Errorf("the link has not brought it back: %w", context.Cause(ctx)))
+	case <-a.ctx.Done():
+		return adapter.ErrClosed
+	}
+}
+
+// catchUp waits until what this node has published in other lanes than the
+// orders' has come back, so that an order does not overtake it.
+func (a *Adapter) catchUp(ctx context.Context) error {
+	for _, l := range a.lanes[1:] {
+		if _, err := l.pipe.do(ctx, &op{cmd: []any{"PING"}}); err != nil {
+			return err
+		}
+		release, err := l.want(ctx, "", nil) // a live link
+		if err != nil {
+			return err
+		}
+		release()
+		if _, _, err := l.mark(ctx, a.nextID()); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// echoed says that this node's own order has come back.
+func (a *Adapter) echoed(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ch := a.echoes[id]; ch != nil {
+		delete(a.echoes, id)
+		close(ch)
+	}
 }
 
 // SocketsJoin implements adapter.Fleet. When sockets of this node are meant,
@@ -246,7 +297,7 @@ func (a *Adapter) FetchSockets(ctx context.Context, t adapter.Target) ([]adapter
 	if t.Local {
 		a.seq.Push(roomindex.Func(func(q *roomindex.Sequencer) { a.describe(q, &t, a.node, g.id) }))
 	} else {
-		body := putTarget([]byte{orderFetch}, &t)
+		body := putTarget(putText([]byte{orderFetch}, ""), &t)
 		body = putText(putText(body, g.id), a.node)
 		if err := a.publishAll(ctx, joinParcel(kindOrder, "", body)); err != nil {
 			return nil, nil, a.outcome("fetch sockets", err)

@@ -33,6 +33,7 @@ func (l *lane) beat() {
 	l.pipe.pushNow(&op{cmd: []any{"PING"}, once: true, deadline: time.Now().Add(l.a.o.Beat)})
 	ctx, cancel := context.WithTimeout(l.a.ctx, l.a.o.Beat)
 	defer cancel()
+	life := l.a.incarnation()
 	v, err := l.eval(ctx, true, lua().beat, l.a.node, l.a.o.Lease.Milliseconds())
 	var r reply
 	if err == nil {
@@ -58,7 +59,7 @@ func (l *lane) beat() {
 	case err != nil:
 		l.a.note("beat", err)
 	case r.text(0) == "dead":
-		l.a.reaped()
+		l.a.reaped(life)
 	default:
 		if live && l.stale.Swap(false) {
 			l.a.spawn(l.rewrite)
@@ -89,8 +90,10 @@ func (l *lane) reap(who string) {
 // reaped is called when the store says that this incarnation is dead: it was
 // asleep for longer than its lease. Everything it had belongs to others now:
 // all transports are closed, and a new incarnation begins.
-func (a *Adapter) reaped() {
-	if a.fencing.Swap(true) {
+// life is the incarnation that was told so: an answer to a former one says
+// nothing of this one.
+func (a *Adapter) reaped(life string) {
+	if life != a.incarnation() || a.fencing.Swap(true) {
 		return
 	}
 	if !a.spawn(func() {

@@ -40,14 +40,11 @@ func (a *Adapter) Append(ctx context.Context, e adapter.Append) (adapter.Appende
 	if a.o.AckReplicas > 0 {
 		wait = "1"
 	}
-	v, err := l.pipe.do(ctx, &op{
-		wait: true,
-		// Without a key an entry whose fate is unknown must not be sent twice.
-		once: e.Key == "",
-		cmd: l.call(lua().append, fullName(e.Namespace, e.Room), newEpoch(), e.Key, hex.EncodeToString(e.Digest[:]),
-			a.o.DedupeWindow.Milliseconds(), body, a.o.LogMax, a.o.LogAge.Milliseconds(), pid, token, wait,
-			max(1, min(64, a.o.LogMax/10))),
-	})
+	cmd := l.call(lua().append, fullName(e.Namespace, e.Room), newEpoch(), e.Key, hex.EncodeToString(e.Digest[:]),
+		a.o.DedupeWindow.Milliseconds(), body, a.o.LogMax, a.o.LogAge.Milliseconds(), pid, token, wait,
+		max(1, min(64, a.o.LogMax/10)))
+	// Without a key an entry whose fate is unknown must not be sent twice.
+	v, err := l.pipe.do(ctx, &op{cmd: cmd, wait: true, once: e.Key == ""})
 	if err != nil {
 		return adapter.Appended{}, a.outcome("append", err)
 	}
@@ -62,7 +59,7 @@ func (a *Adapter) Append(ctx context.Context, e adapter.Append) (adapter.Appende
 			Time: time.UnixMilli(int64(r.number(4))), Duplicate: r.text(0) == "dup",
 		}, nil
 	case "dead":
-		a.reaped()
+		a.reaped(lifeOf(cmd))
 		return adapter.Appended{}, fmt.Errorf("append: this node was reaped: %w", adapter.ErrFenced)
 	case "fenced":
 		return adapter.Appended{}, fmt.Errorf("append: %w", adapter.ErrFenced)

@@ -157,7 +157,7 @@ func (p *pipe) control(cmd []any) {
 		if err != nil {
 			p.l.stale.Store(true)
 		} else if r, _ := v.([]any); len(r) > 0 && asText(r[0]) == "dead" {
-			p.l.a.reaped()
+			p.l.a.reaped(lifeOf(cmd))
 		}
 	}})
 }

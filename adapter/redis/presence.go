@@ -77,7 +77,7 @@ func (a *Adapter) Enter(ctx context.Context, namespace, room, socketID string, p
 			if got.text(0) == "ok" {
 				return int(got.number(1)), nil
 			}
-			a.reaped()
+			a.reaped(lifeOf(cmd))
 			err = adapter.ErrFenced
 		}
 	case <-ctx.Done():

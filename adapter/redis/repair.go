@@ -182,12 +182,13 @@ func (l *lane) mark(ctx context.Context, id string) (pos, start uint64, err erro
 		delete(l.marks, id)
 		l.mu.Unlock()
 	}()
+	life := l.a.incarnation()
 	v, err := l.eval(ctx, true, lua().marker, l.a.node, id, low)
 	if err == nil {
 		var r reply
 		if r, err = asReply(v); err == nil {
 			if r.text(0) == "dead" {
-				l.a.reaped()
+				l.a.reaped(life)
 				err = adapter.ErrFenced
 			}
 			pos, start = r.number(1), r.number(2)

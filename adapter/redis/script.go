@@ -59,6 +59,15 @@ func (l *lane) call(s *script, args ...any) []any {
 	return append(cmd, args...)
 }
 
+// lifeOf is the incarnation that a script's call was made for.
+func lifeOf(cmd []any) string {
+	if len(cmd) > 5 {
+		life, _ := cmd[5].(string)
+		return life
+	}
+	return ""
+}
+
 // reply reads what a script returned: strings, numbers and lists of them.
 type reply []any
 
