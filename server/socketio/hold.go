@@ -43,9 +43,9 @@ func (s *Socket) keepLocked(h heldEvent) bool {
 // connection, and is called on a goroutine that works for the socket.
 //
 // Offsets of what was kept back are at least the cut's position, since all up to
-// there is in what the cut's answer shows. With several holds at once the cut of a later one says
-// nothing of what an earlier one kept back, so it is left out then; it is not
-// needed either, since a join's marker puts the node at its cut.
+// there is in what the cut's answer shows. With several holds at once the cut of
+// a later one says nothing of what an earlier one kept back, so it is left out
+// then, and it is not needed (docs/decisions, "overlapping-holds").
 func (s *Socket) release(cut *adapter.Position) {
 	for {
 		s.mu.Lock()

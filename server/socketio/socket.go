@@ -88,10 +88,12 @@ func (s *Socket) SessionID() string { return s.client.conn.ID() }
 func (s *Socket) PID() string { return s.owner.PID }
 
 // ClaimedPID is the pid that the client showed to continue a session, also when
-// that came to nothing; "" when it showed none. Whoever knows a pid can claim its
-// session while there is one, so it is a secret of the client's like [Socket.PID],
-// and as good as a password that the client was given: keep it in no log, and show
-// it, or what can be made from it without a secret of the server's, to nobody else. Only for connect middleware and OnConnect; "" later.
+// that came to nothing; "" when it showed none, or recovery is off. Only for
+// connect middleware and OnConnect: it is "" later.
+//
+// It is a secret, as [Socket.PID] is, and of somebody who cannot prove any more
+// that it was given to him: the session may be gone. Keep it in no log, and show
+// neither it nor a plain hash of it to anybody.
 func (s *Socket) ClaimedPID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

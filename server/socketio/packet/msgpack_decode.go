@@ -179,6 +179,10 @@ func (r *msgpackReader) uint() (uint64, error) {
 
 // value appends the next value as JSON. It is inside depth arrays and maps.
 func (r *msgpackReader) value(depth int) error {
+	// As JSON it can be six times longer.
+	if len(r.out) > r.limits.MaxBytes {
+		return fmt.Errorf("%w: more than %d bytes as JSON", ErrLimit, r.limits.MaxBytes)
+	}
 	switch msgp.NextType(r.in) {
 	case msgp.StrType:
 		s, err := r.str()

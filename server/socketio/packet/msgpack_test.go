@@ -187,6 +187,18 @@ func TestMsgpackPackets(t *testing.T) {
 	}
 }
 
+// What a packet is as JSON is bounded, not only what arrived.
+func TestMsgpackGrowth(t *testing.T) {
+	l := Limits{MaxBytes: 100_000}
+	for _, fill := range []string{"c0", "a101", "d6ff00000001", "ca00800000"} {
+		n := 90_000 / (len(fill) / 2)
+		body := fmt.Sprintf("dd%08x%s", n, strings.Repeat(fill, n))
+		if _, err := DecodeMsgpack(event(body), l); !errors.Is(err, ErrLimit) {
+			t.Errorf("%s: %v", fill, err)
+		}
+	}
+}
+
 func TestMsgpackLimits(t *testing.T) {
 	nest := func(n int) []byte { return event(strings.Repeat("91", n) + "c0") }
 	l := Limits{MaxDepth: 5, MaxArgs: 3, MaxBytes: 100}
