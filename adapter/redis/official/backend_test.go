@@ -50,6 +50,12 @@ func (b *backend) add(namespace, id string, rooms ...string) *fake {
 	return f
 }
 
+func (b *backend) set(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
+
 func (b *backend) changeLocked() {
 	close(b.changed)
 	b.changed = make(chan struct{})

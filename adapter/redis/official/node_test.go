@@ -46,21 +46,19 @@ func prefixed(o Options) Options {
 // sockets 1 and 2 of the first node in lobby, the second node's socket in den,
 // Ann and Bob of the Node server in lobby and den.
 type scene struct {
-	t            *testing.T
-	one, two     *Bridge
-	here, there  *backend
-	s1, s2, s3   *fake
-	chat         *fake
-	node         *node
-	ann, bob     string
-	addr         string
-	refuse, drop func() int
+	one, two    *Bridge
+	here, there *backend
+	s1, s2, s3  *fake
+	chat        *fake
+	node        *node
+	ann, bob    string
+	addr        string
 }
 
 func newScene(t *testing.T, mode Mode, name string, more ...string) *scene {
 	t.Helper()
 	addr := startRedis(t)
-	sc := &scene{t: t, addr: addr, here: newBackend(t), there: newBackend(t)}
+	sc := &scene{addr: addr, here: newBackend(t), there: newBackend(t)}
 	sc.s1 = sc.here.add("/", sid1, "chat:lobby", "secret:x")
 	sc.s2 = sc.here.add("/", sid2, "chat:lobby", "chat:den")
 	sc.chat = sc.here.add("/chat", sid3, "chat:lobby")
@@ -146,9 +144,8 @@ func TestBroadcastsFromNode(t *testing.T) {
 		sorted(sc.here, sc.s2, `["all",1,"é😀",null,{"a":[1.5]}]`, `["one"]`, `["two"]`, `volatile ["v"]`, binary, `["end"]`)
 		sorted(sc.there, sc.s3, `["all",1,"é😀",null,{"a":[1.5]}]`, `["two"]`, `volatile ["v"]`, binary, `["end"]`)
 		sorted(sc.here, sc.chat, `["chat"]`, `["mine"]`)
-		if got := fmt.Sprint(sc.s2.binary, sc.s3.binary); got != "[[1 2 3] [4]] [[1 2 3] [4]]" {
-			t.Error(got)
-		}
+		sc.here.until("attachments", func() bool { return fmt.Sprint(sc.s2.binary) == "[[1 2 3] [4]]" })
+		sc.there.until("attachments", func() bool { return fmt.Sprint(sc.s3.binary) == "[[1 2 3] [4]]" })
 	})
 }
 
@@ -188,9 +185,8 @@ func TestBroadcastsToNode(t *testing.T) {
 		emit(event(`["end"]`), false, adapter.Target{})
 		hears("bob", "end", `[]`)
 		n.silent()
-		if len(sc.s1.got)+len(sc.s3.got) > 0 {
-			t.Errorf("the fleet has delivered itself: %v %v", sc.s1.got, sc.s3.got)
-		}
+		sc.here.got(sc.s1)
+		sc.there.got(sc.s3)
 	})
 }
 
@@ -200,18 +196,16 @@ func TestOrdersFromNode(t *testing.T) {
 		n.do("join", `"rooms":["den"],"names":["new","more"]`)
 		sc.there.until("joins", func() bool { return fmt.Sprint(sc.s3.rooms) == "[chat:den chat:more chat:new]" })
 		sc.here.until("joins", func() bool { return fmt.Sprint(sc.s2.rooms) == "[chat:den chat:lobby chat:more chat:new]" })
-		if got := n.do("mine", `"name":"bob"`); !strings.Contains(got, `"new"`) {
-			t.Error("the server that asked is left out:", got)
-		}
+		eventually(t, "the server that asked", func() bool { return strings.Contains(n.do("mine", `"name":"bob"`), `"new"`) })
 		n.do("leave", `"rooms":["den"],"except":["`+sid2+`"],"names":"more"`)
 		sc.there.until("leaves", func() bool { return fmt.Sprint(sc.s3.rooms) == "[chat:den chat:new]" })
 		n.do("disconnect", `"rooms":["`+sid1+`"],"close":true`)
 		sc.here.until("is thrown out", func() bool { return sc.s1.gone == "transport true" })
 		n.do("disconnect", `"nsp":"/chat","rooms":["lobby"]`)
 		sc.here.until("is thrown out", func() bool { return sc.chat.gone == "transport false" })
-		if fmt.Sprint(sc.s2.rooms, sc.s2.gone) != "[chat:den chat:lobby chat:more chat:new] " {
-			t.Error(sc.s2)
-		}
+		sc.here.until("nothing else", func() bool {
+			return fmt.Sprint(sc.s2.rooms) == "[chat:den chat:lobby chat:more chat:new]" && sc.s2.gone == ""
+		})
 	})
 }
 
@@ -243,14 +237,14 @@ func TestOrdersToNode(t *testing.T) {
 		if err := sc.one.DisconnectSockets(adapter.Target{Namespace: "/", Rooms: []string{"chat:new"}}, true); err != nil {
 			t.Fatal(err)
 		}
-		n.hears(`{"client":"bob","nsp":"/","gone":"transport close"}`)
+		n.hears(`{"client":"bob","nsp":"/","gone":"io server disconnect"}`)
 		if err := sc.one.DisconnectSockets(adapter.Target{Namespace: "/", Rooms: []string{sc.ann}}, false); err != nil {
 			t.Fatal(err)
 		}
 		n.hears(`{"client":"ann","nsp":"/","gone":"io server disconnect"}`)
-		if sc.s3.gone != "" || slices.Contains(sc.s3.rooms, "chat:new") {
-			t.Error("the fleet has acted on what it did itself:", sc.s3)
-		}
+		sc.there.until("the fleet has not acted on what it did itself", func() bool {
+			return sc.s3.gone == "" && !slices.Contains(sc.s3.rooms, "chat:new")
+		})
 	})
 }
 
@@ -348,7 +342,8 @@ func TestFetchToNode(t *testing.T) {
 func TestServerEvents(t *testing.T) {
 	each(t, func(t *testing.T, sc *scene) {
 		n := sc.node
-		sc.here.answer, sc.there.answer = `{"go":1}`, `2`
+		sc.here.set(func() { sc.here.answer = `{"go":1}` })
+		sc.there.set(func() { sc.there.answer = `2` })
 		n.do("tell", `"args":["tell",1,{"a":2}]`)
 		for _, b := range []*backend{sc.here, sc.there} {
 			b.until("is told", func() bool { return fmt.Sprint(b.events) == `[/ ["tell",1,{"a":2}]]` })
@@ -369,12 +364,14 @@ func TestServerEvents(t *testing.T) {
 			t.Errorf("%s, %v", got.Answers, got.Error)
 		}
 		// One that does not answer: the error, and what came.
-		sc.there.answer = ""
+		sc.there.set(func() { sc.there.answer = "" })
 		if ask(`"args":["ask",6]`); got.Error == nil || !strings.Contains(*got.Error, "timeout reached") || fmt.Sprintf("%s", got.Answers) != `[{"go":1}]` {
 			t.Errorf("%s, %v", got.Answers, got.Error)
 		}
 
+		sc.there.mu.Lock()
 		before := len(sc.there.events)
+		sc.there.mu.Unlock()
 		if err := sc.one.ServerSideEmit("/", event(`["tell",7,"x"]`)); err != nil {
 			t.Fatal(err)
 		}
@@ -391,9 +388,7 @@ func TestServerEvents(t *testing.T) {
 		if err != nil || len(missing) != 1 || len(answers) != 0 {
 			t.Errorf("%s, missing %v, %v", answers, missing, err)
 		}
-		if len(sc.there.events) != before {
-			t.Error("the own fleet got what it has its own way:", sc.there.events[before:])
-		}
+		sc.there.until("the own fleet gets nothing that it has its own way", func() bool { return len(sc.there.events) == before })
 	})
 }
 
@@ -422,10 +417,14 @@ func TestAcksFromNode(t *testing.T) {
 		if s := acks(`"args":["q"],"rooms":["nowhere"],"timeout":10000`); s != "" || got.Error != nil {
 			t.Errorf("%s, %v", s, got.Error)
 		}
-		sc.here.ack = func(id string, e adapter.Event) (string, [][]byte, bool) {
-			return `[{"b":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0}]`, [][]byte{{9}, {1, 2}}, id == sid2
-		}
-		sc.there.ack = func(string, adapter.Event) (string, [][]byte, bool) { return `[]`, nil, true }
+		sc.here.set(func() {
+			sc.here.ack = func(id string, _ adapter.Event) (string, [][]byte, bool) {
+				return `[{"b":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0}]`, [][]byte{{9}, {1, 2}}, id == sid2
+			}
+		})
+		sc.there.set(func() {
+			sc.there.ack = func(string, adapter.Event) (string, [][]byte, bool) { return `[]`, nil, true }
+		})
 		if s := acks(`"args":["nothing",{"$":"AQI="}],"rooms":["den"],"timeout":10000`); s != `null null {"b":{"type":"Buffer","data":[1,2]}}` || got.Error != nil {
 			t.Errorf("%s, %v", s, got.Error)
 		}
