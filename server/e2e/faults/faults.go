@@ -222,8 +222,8 @@ func killClients(kind string) func(context.Context, *world) error {
 	}
 }
 
-// outputLimit: the limit is small and one node's link slow, while messages are
-// of some KB. Redis says in its log that it has closed somebody.
+// outputLimit: the limit is small and one node's link slow, while large
+// messages come fast. Redis says in its log that it has closed somebody.
 func outputLimit(ctx context.Context, w *world) error {
 	const setting = "client-output-buffer-limit"
 	if _, err := w.store.do("CONFIG", "SET", setting, "pubsub 32768 0 0"); err != nil {
@@ -231,11 +231,11 @@ func outputLimit(ctx context.Context, w *world) error {
 	}
 	before := w.store.log.count(overLimit)
 	link, name := w.anyLink()
-	w.long.Store(true)
+	w.bulk.Store(true)
 	link.slow(1000)
-	err := await(ctx, 10*time.Second, func() bool { return w.store.log.count(overLimit) > before })
+	err := await(ctx, deadline, func() bool { return w.store.log.count(overLimit) > before })
 	link.mend()
-	w.long.Store(false)
+	w.bulk.Store(false)
 	w.note("%s: closed %d times for its output buffer", name, w.store.log.count(overLimit)-before)
 	if err != nil {
 		return fmt.Errorf("the output-buffer limit was not hit: %w", err)
@@ -323,7 +323,7 @@ func sequence(name string, parts []fault) fault {
 		all.fleet = all.fleet || f.fleet
 		all.loses = all.loses || f.loses
 	}
-	all.name = name + "(" + strings.Join(names, " ") + ")"
+	all.name = strings.TrimPrefix(name+":", ":") + strings.Join(names, "+")
 	all.strike = func(ctx context.Context, w *world) error {
 		for _, f := range parts {
 			if err := f.strike(ctx, w); err != nil {

@@ -100,6 +100,25 @@ func TestJudge(t *testing.T) {
 			s.told("A", 2, 2)
 			s.shown(forked)
 		}, "lost 2 told 1", true},
+		{"an epoch came and went unseen, and the one before was called gone", true, func(s *story) {
+			s.acked(one, two, message("B", 1, 5), message("C", 1, 6))
+			s.stored(message("C", 1, 6))
+			s.shown(one, two)
+			s.told("A", 1, 2)
+			s.shown(message("C", 1, 6))
+		}, "lost 3 told 1", true},
+		{"an epoch came and went unseen without a word", true, func(s *story) {
+			s.acked(one, message("B", 2, 5), message("C", 2, 6))
+			s.stored(one, message("C", 2, 6))
+			s.shown(one, message("C", 2, 6))
+		}, "lost 1 untold 1", false},
+		{"called gone in the epoch that had inherited it", true, func(s *story) {
+			s.acked(one, forked, message("C", 1, 6))
+			s.stored(message("C", 1, 6))
+			s.shown(one, forked)
+			s.told("B", 1, 2)
+			s.shown(message("C", 1, 6))
+		}, "lost 2 told 1", true},
 		{"told of another range", true, func(s *story) {
 			s.acked(one, two, three)
 			s.stored(one, two)

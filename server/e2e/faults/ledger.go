@@ -120,19 +120,24 @@ func (l *ledger) placeLocked(room string, e entry) {
 	}
 }
 
-func (l *ledger) count() int {
+// met is the place of an epoch in the order in which a room's epochs were first
+// met; before all others for one that never was.
+func (l *ledger) met(room, epoch string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.order)
+	if n, ok := l.epochs[room][epoch]; ok {
+		return n
+	}
+	return -1
 }
 
-// longText asks for a message of some KB, for faults that are about bytes.
-const longText = "long"
-
-// textOf is the text of a message, which its id decides.
+// textOf is the text of a message, which its id decides. Those of the bulk
+// room are nearly as large as a message may be.
 func textOf(id string) string {
-	if strings.Contains(id, longText) {
-		return "안녕 " + id + strings.Repeat(" 가나다라마바사", 150)
+	text := "안녕 " + id
+	if strings.HasPrefix(id, "bulk") {
+		text += strings.Repeat(" 가나다라", 1200)
+		text = string([]rune(text)[:3900])
 	}
-	return "안녕 " + id
+	return text
 }

@@ -70,7 +70,7 @@ func (o *options) parse(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
 	flags.StringVar(&o.forms, "forms", "single,always,everysec", "one node on disk; a fleet on Redis with appendfsync always, or everysec")
 	flags.IntVar(&o.fleet, "nodes", 3, "server processes of a fleet")
-	flags.StringVar(&o.only, "only", "", "faults, separated by commas; none means all and the mixes")
+	flags.StringVar(&o.only, "only", "", "faults, separated by commas, those of one run by plus signs; none means all and the mixes")
 	flags.IntVar(&o.mixes, "mixes", 2, "random mixes after the single faults, per form")
 	flags.IntVar(&o.parts, "parts", 6, "faults of a mix")
 	flags.Uint64Var(&o.seed, "seed", 0, "of the random choices; 0 draws one")
@@ -78,6 +78,7 @@ func (o *options) parse(args []string, out io.Writer) error {
 	flags.BoolVar(&o.list, "list", false, "list the faults")
 	flags.StringVar(&o.bin, "bin", "", "a server that was built already")
 	flags.BoolVar(&o.race, "race", false, "build the server with the race detector")
+	flags.BoolVar(&o.debug, "debug", false, "let the servers log everything, and keep what they have said")
 	flags.BoolVar(&o.short, "short", false, "less load")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -171,13 +172,23 @@ func (o *options) choose(f form) (chosen []fault, err error) {
 		}
 		return chosen, nil
 	}
-	for name := range strings.SplitSeq(o.only, ",") {
-		named := func(f fault) bool { return f.name == name }
-		if !slices.ContainsFunc(faults, named) {
-			return nil, fmt.Errorf("no fault %q: see -list", name)
+	for names := range strings.SplitSeq(o.only, ",") {
+		var parts []fault
+		for name := range strings.SplitSeq(names, "+") {
+			named := func(f fault) bool { return f.name == name }
+			if !slices.ContainsFunc(faults, named) {
+				return nil, fmt.Errorf("no fault %q: see -list", name)
+			}
+			if i := slices.IndexFunc(possible, named); i >= 0 {
+				parts = append(parts, possible[i])
+			}
 		}
-		if i := slices.IndexFunc(possible, named); i >= 0 {
-			chosen = append(chosen, possible[i])
+		switch len(parts) {
+		case 0: // not in a world of this form
+		case 1:
+			chosen = append(chosen, parts[0])
+		default:
+			chosen = append(chosen, sequence("", parts))
 		}
 	}
 	return chosen, nil

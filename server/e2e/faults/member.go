@@ -17,6 +17,7 @@ type member struct {
 	name   string
 	kind   string
 	named  bool // shows a name, and so counts in numUsers
+	bulk   bool // writes in the bulk room alone
 	ledger *ledger
 	ctx    context.Context
 	socket socket

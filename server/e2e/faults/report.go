@@ -21,6 +21,7 @@ type figures struct {
 	Fresh      int            `json:"fresh"` // came back as a new session, although able to recover
 	Tries      int            `json:"tries"`
 	Acked      int            `json:"acked"`
+	Endings    map[string]int `json:"endings,omitempty"`  // of connections, by the client's reason
 	Refusals   map[string]int `json:"refusals,omitempty"` // by code
 
 	Lost        int `json:"lost"`        // acknowledged, and not in the log

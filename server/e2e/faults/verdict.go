@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -81,6 +82,10 @@ type roomLog struct {
 	index   map[place]int
 }
 
+// ports cuts the clients' own ports out of errors, so that like can be counted
+// with like.
+var ports = regexp.MustCompile(`(127\.0\.0\.1):\d+`)
+
 // logs reads every room from every server; they must agree.
 func (w *world) logs(ctx context.Context) (map[string]*roomLog, error) {
 	all := make(map[string]*roomLog)
@@ -128,7 +133,7 @@ func (m *member) hasAll(logs map[string]*roomLog) bool {
 func (m *member) missing(v *view, l *roomLog) (missing []entry) {
 	for _, e := range l.entries {
 		_, shown := v.known[e.place]
-		if !shown && !ownID(m.name, e.ID) && m.entitled(v, e.place) && !v.toldOf(e.place) {
+		if !shown && !ownID(m.name, e.ID) && m.entitled(v, e.place) && !v.toldOf(e.place, m.ledger) {
 			missing = append(missing, e)
 		}
 	}
@@ -140,11 +145,7 @@ func (m *member) entitled(v *view, p place) bool {
 	if p.Epoch == v.from.Epoch {
 		return p.Seq > v.from.Seq
 	}
-	m.ledger.mu.Lock()
-	defer m.ledger.mu.Unlock()
-	order := m.ledger.epochs[v.room]
-	began, known := order[v.from.Epoch]
-	return !known || order[p.Epoch] > began
+	return m.ledger.met(v.room, p.Epoch) > m.ledger.met(v.room, v.from.Epoch)
 }
 
 // judge compares what was acknowledged, what is stored and what everybody was
@@ -152,7 +153,7 @@ func (m *member) entitled(v *view, p place) bool {
 func (w *world) judge(logs map[string]*roomLog, f *figures) {
 	l := w.ledger
 	f.Tries, f.Acked = l.tries, len(l.order)
-	f.Refusals = l.refusals
+	f.Refusals, f.Endings = l.refusals, make(map[string]int)
 
 	// What is stored: each id once, each sender's in the order of writing.
 	placeOf := make(map[string]place)
@@ -205,6 +206,9 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 	f.Members++
 	f.Reconnects += max(m.connections-1, 0)
 	f.Fresh += m.fresh
+	for reason, n := range m.reasons {
+		f.Endings[ports.ReplaceAllString(reason, "$1")] += n
+	}
 	whole := m.up
 	for room, v := range m.views {
 		log := logs[room]
@@ -221,7 +225,7 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 		// Those that were shown and are gone must have been told of, too.
 		var gone []entry
 		for _, s := range v.shown {
-			if _, there := log.index[s.place]; !there && !v.toldOf(s.place) {
+			if _, there := log.index[s.place]; !there && !v.toldOf(s.place, m.ledger) {
 				gone = append(gone, s.entry)
 			}
 		}
@@ -229,7 +233,7 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 		gone = nil
 		for _, a := range lost[room] {
 			_, shown := v.known[a.place] // counted above
-			if !shown && m.entitled(v, a.place) && !v.toldOf(a.place) {
+			if !shown && m.entitled(v, a.place) && !v.toldOf(a.place, m.ledger) {
 				gone = append(gone, a.entry)
 			}
 		}
@@ -237,7 +241,7 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 		for _, s := range v.told {
 			f.Told++
 			for _, e := range log.entries {
-				if s.holds(e.place) && m.entitled(v, e.place) {
+				if v.covers(s, e.place, m.ledger) && m.entitled(v, e.place) {
 					f.False++
 				}
 			}

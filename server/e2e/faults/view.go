@@ -44,16 +44,15 @@ type shown struct {
 	at time.Duration
 }
 
-// span is a range that was called lost for good. open: nothing beyond it was
-// known, so all that the epoch had further is lost with it.
+// span is a range that was called lost for good: places of the log as it was
+// in that epoch, which may also have been filled in an earlier one.
 type span struct {
 	epoch    string
 	from, to uint64
-	open     bool
-}
-
-func (s span) holds(p place) bool {
-	return s.epoch == p.Epoch && s.from <= p.Seq && (s.open || p.Seq <= s.to)
+	// open: nothing beyond it was known, so all that came after it is lost
+	// with it, up to what was shown next: that is at shown[next].
+	open bool
+	next int
 }
 
 func newView(room string) *view {
@@ -85,20 +84,31 @@ func (v *view) take(e entry, live bool, now time.Duration, l *ledger, who string
 
 // lost notes that a range was called lost.
 func (v *view) lost(s span) {
-	if s.epoch == v.cursor.Epoch && s.to >= v.cursor.Seq {
-		s.open = true
-	}
+	s.open = s.epoch == v.cursor.Epoch && s.to >= v.cursor.Seq
+	s.next = len(v.shown)
 	v.told = append(v.told, s)
 }
 
 // toldOf says whether the member was told that the message is lost.
-func (v *view) toldOf(p place) bool {
+func (v *view) toldOf(p place, l *ledger) bool {
 	for _, s := range v.told {
-		if s.holds(p) {
+		if v.covers(s, p, l) {
 			return true
 		}
 	}
 	return false
+}
+
+func (v *view) covers(s span, p place, l *ledger) bool {
+	if p.Epoch == s.epoch {
+		return s.from <= p.Seq && (s.open || p.Seq <= s.to)
+	}
+	its, of := l.met(v.room, p.Epoch), l.met(v.room, s.epoch)
+	if its < of {
+		return s.from <= p.Seq && p.Seq <= s.to
+	}
+	// An epoch that came and went without this member.
+	return s.open && (s.next >= len(v.shown) || its < l.met(v.room, v.shown[s.next].Epoch))
 }
 
 // ownID says whether a message is the member's.

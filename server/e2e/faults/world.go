@@ -42,7 +42,7 @@ type world struct {
 	host    *nodeHost
 	members []*member
 	rooms   []string
-	long    atomic.Bool // messages of some KB from now on
+	bulk    atomic.Bool // the bulk room's members write, as large and as fast as they can
 	tasks   sync.WaitGroup
 
 	mu     sync.Mutex
@@ -86,7 +86,7 @@ func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err e
 		}
 	}
 	for i := range o.nodes {
-		if err = w.addServer(i, o.bin); err != nil {
+		if err = w.addServer(i, o); err != nil {
 			return w, err
 		}
 	}
@@ -106,18 +106,24 @@ func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err e
 		return w, err
 	}
 	w.populate()
+	if w.store != nil {
+		w.populateBulk()
+	}
 	if err = await(ctx, deadline, w.settled); err != nil {
 		return w, fmt.Errorf("not everybody got in: %w\n%s", err, w.unsettled())
 	}
 	return w, nil
 }
 
-func (w *world) addServer(i int, bin string) error {
+func (w *world) addServer(i int, o *settings) error {
 	settings := map[string]string{
 		// A connection that says nothing any more is given up after 5 s, on
 		// both sides.
 		"ENGINE_PING_INTERVAL": "2s", "ENGINE_PING_TIMEOUT": "3s",
 		"PRESENCE_GRACE": "2s", "LOG_MAX_MESSAGES": "1000000", "LOGGING_LEVEL": "info",
+	}
+	if o.debug {
+		settings["LOGGING_LEVEL"] = "debug"
 	}
 	if w.store == nil {
 		settings["DATA_DIR"] = filepath.Join(w.dir, "data")
@@ -129,7 +135,7 @@ func (w *world) addServer(i int, bin string) error {
 		w.links = append(w.links, link)
 		settings["REDIS_URL"] = "redis://" + link.addr()
 	}
-	s, err := newServer("node"+strconv.Itoa(i+1), bin, settings)
+	s, err := newServer("node"+strconv.Itoa(i+1), o.bin, settings)
 	if err != nil {
 		return err
 	}
@@ -209,6 +215,21 @@ func (w *world) populate() {
 	}
 }
 
+// bulkRoom has few members, who say nothing but when a fault is about bytes.
+const (
+	bulkRoom    = "큰 방"
+	bulkMembers = 6
+)
+
+func (w *world) populateBulk() {
+	w.rooms = append(w.rooms, bulkRoom)
+	for i := range bulkMembers {
+		m := newMember(w.ctx, fmt.Sprintf("bulk%d", i), "recovery", []string{bulkRoom}, false, w.ledger)
+		m.recovers, m.bulk = true, true
+		w.attach(m, func() socket { return openWS(w.ctx, w.front.addr(), m.session(), 4, true, m) })
+	}
+}
+
 // attach gives a member its socket before anything can happen on it.
 func (w *world) attach(m *member, open func() socket) {
 	m.mu.Lock()
@@ -250,6 +271,14 @@ func (w *world) load() (stop func() error) {
 	for i, m := range w.members {
 		seed := rand.New(rand.NewPCG(uint64(i), 77))
 		switch {
+		case m.bulk:
+			tasks.Go(func() {
+				if err := w.write(ctx, m, seed); err != nil {
+					mu.Lock()
+					errs = append(errs, err)
+					mu.Unlock()
+				}
+			})
 		case i*w.size.senders/len(w.members) != (i+1)*w.size.senders/len(w.members):
 			tasks.Go(func() {
 				if err := w.write(ctx, m, seed); err != nil {
@@ -286,13 +315,17 @@ func (w *world) write(ctx context.Context, m *member, random *rand.Rand) error {
 	// What has begun may take its time when the load ends, but not for ever.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(deadline, cancel) })()
 	for n := 0; ; n++ {
-		if pause(ctx, w.size.every/2+time.Duration(random.Int64N(int64(w.size.every)))) != nil {
+		every := w.size.every/2 + time.Duration(random.Int64N(int64(w.size.every)))
+		if m.bulk {
+			every = 20 * time.Millisecond
+		}
+		if pause(ctx, every) != nil {
 			return nil
 		}
-		id := fmt.Sprintf("%s-%d", m.name, n)
-		if w.long.Load() {
-			id += longText
+		if m.bulk && !w.bulk.Load() {
+			continue
 		}
+		id := fmt.Sprintf("%s-%d", m.name, n)
 		room := rooms[random.IntN(len(rooms))]
 		if _, err := m.say(finish, room, id); err != nil {
 			return fmt.Errorf("%s has no acknowledgement: %w", id, err)
