@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/base64"
@@ -13,8 +12,9 @@ import (
 // hash of something only that person's client knows. It never leaves the
 // fleet: others see names. The first character says where it comes from.
 const (
-	userSession = 's' // the client's session secret
-	userRandom  = 'r' // nothing: ends with the session
+	userSession    = 's' // the client's session secret
+	userPID        = 'p' // the private id of its first recovery session
+	userConnection = 'c' // nothing that lasts: ends with the connection
 )
 
 // Author is who sends: the stable identity and the name that others see.
@@ -35,9 +35,12 @@ func UserOfSecret(secret string) (string, error) {
 	return hashed(userSession, secret), nil
 }
 
-// RandomUser is the user of a client that can prove nothing: it lives as long
-// as its session.
-func RandomUser() string { return string(userRandom) + rand.Text()[:22] }
+// UserOfPID is the user of a client without a secret that can recover: only it
+// and the server know the pid. Only this hash is kept.
+func UserOfPID(pid string) string { return hashed(userPID, pid) }
+
+// UserOfConnection is the user of a client that can prove nothing.
+func UserOfConnection(id string) string { return hashed(userConnection, id) }
 
 // Proven: the user id came from a session secret, so whoever claims to be that
 // user must show the secret again.

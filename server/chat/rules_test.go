@@ -21,8 +21,8 @@ func TestUserOfSecret(t *testing.T) {
 	if a == b || a != again || strings.Contains(a, "0123456789abcdef") || !Proven(a) {
 		t.Errorf("users %q, %q, %q", a, b, again)
 	}
-	if r := RandomUser(); r == RandomUser() || Proven(r) {
-		t.Errorf("random user %q", r)
+	if p, c := UserOfPID("0123456789abcdef"), UserOfConnection("0123456789abcdef"); p == c || p == a || c == a || Proven(p) || Proven(c) {
+		t.Errorf("users %q, %q", p, c)
 	}
 	for _, bad := range []string{"", "short", strings.Repeat("x", 129), "0123456789abcdef\x00", "0123456789abcde\xff"} {
 		if _, err := UserOfSecret(bad); err == nil {

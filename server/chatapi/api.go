@@ -88,6 +88,8 @@ type API struct {
 	// *socketio.Socket.
 	members sync.Map
 
+	heirs heirs
+
 	// The worker's: one goroutine, which sleeps while there is nothing to
 	// expire and nothing to count.
 	stop   context.Context // ends with Close

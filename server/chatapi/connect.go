@@ -112,48 +112,6 @@ func credentialsOf(h *socketio.Handshake) (c credentials, err error) {
 	return c, nil
 }
 
-// identify is connect middleware: who is it? A secret proves the same person
-// over all its sockets and reconnects. Without one, a person lasts as long as
-// its session is recovered; a client of protocol 4 is new each time.
-//
-// On recovery the session's record names the user. It is believed on the pid
-// alone unless that user has a secret, which must then be shown again.
-func (a *API) identify(_ context.Context, s *socketio.Socket) error {
-	c, err := credentialsOf(s.Handshake())
-	if err != nil {
-		return refuseConnect(err)
-	}
-	view := viewChat
-	if c.tutorial {
-		view = viewTutorial
-	}
-	s.SetView(view)
-	user := chat.RandomUser()
-	if c.hasSecret {
-		if user, err = chat.UserOfSecret(c.secret); err != nil {
-			return refuseConnect(err)
-		}
-	}
-	if !s.Recovered() {
-		s.SetUser(user)
-		return s.SetData(record{User: user})
-	}
-	r, err := dataOf(s)
-	switch {
-	case err != nil: // of another version: a new session, then
-	case c.tutorial && c.serverOffset < r.Backlog:
-		// The backlog is sent in direct events, whose offsets lie behind it
-		// already. If the connection broke before the client had it all, the
-		// adapter cannot know what is missing, but the client's own offset
-		// does: then this is no recovery.
-		user = chat.RandomUser()
-	case !c.hasSecret && !chat.Proven(r.User):
-		user = r.User
-	}
-	s.SetUser(user) // anybody else's than the session's: the claim fails
-	return nil
-}
-
 // refuseConnect is a connect error with a code. Its texts are made for
 // clients.
 func refuseConnect(err error) error {

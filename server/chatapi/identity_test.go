@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/antchat/antchat/adapter/local"
 	"github.com/antchat/antchat/server/chat"
@@ -190,6 +191,87 @@ func TestRetriesAcrossReconnects(t *testing.T) {
 	watcher.next("new message")
 	f.barrier(watcher)
 	watcher.nothing("new message")
+}
+
+// Without a secret the pid says who it is, also when the session that it was
+// of cannot be continued: a guest keeps its name, and a retry stays one.
+func TestSamePersonWithoutRecovery(t *testing.T) {
+	f := newDefault(t)
+	watcher := f.dial(hello{})
+	say := map[string]any{"message": "once", "id": "m1"}
+	name := func(c *client) string {
+		t.Helper()
+		c.emit("new message", "who am I?")
+		return nextAs[chat.Message](watcher, "new message").Username
+	}
+	c := f.dial(hello{})
+	first := call[Stored](c, "new message", say)
+	watcher.next("new message")
+	guest := name(c)
+	for i, end := range []func(c *client) map[string]any{
+		func(c *client) map[string]any { c.drop(); return c.back(map[string]any{"offset": "malformed"}) },
+		func(c *client) map[string]any { c.drop(); return c.back(map[string]any{"offset": "again"}) },
+		func(c *client) map[string]any { c.drop(); return c.back(nil) }, // recovered in between
+		func(c *client) map[string]any { c.drop(); return c.back(map[string]any{"offset": "and again"}) },
+	} {
+		back := f.dial(hello{auth: end(c)})
+		if recovered := back.sid == c.sid; recovered != (i == 2) {
+			t.Errorf("%d: recovered: %v", i, recovered)
+		}
+		c = back
+		if again := call[Stored](c, "new message", say); again != first {
+			t.Errorf("%d: the retry: %+v, first %+v", i, again, first)
+		}
+		if now := name(c); now != guest {
+			t.Errorf("%d: %q was %q", i, now, guest)
+		}
+	}
+	// A session that is gone altogether leaves its pid.
+	c = f.dial(hello{})
+	guest = name(c)
+	c.leave()
+	for f.a.Rooms("/", c.sid) != nil { // the end takes its time
+		time.Sleep(time.Millisecond)
+	}
+	back := f.dial(hello{auth: c.back(nil)})
+	if now := name(back); back.sid == c.sid || now != guest {
+		t.Errorf("%q was %q", now, guest)
+	}
+	// What no server gives out is nobody's pid.
+	a, b := f.dial(hello{auth: map[string]any{"pid": "1"}}), f.dial(hello{auth: map[string]any{"pid": "1"}})
+	if name(a) == name(b) {
+		t.Error("two strangers are one person")
+	}
+	// Who has a secret is not known by the pid.
+	c = f.dial(hello{auth: withSession(secret)})
+	guest = name(c)
+	c.drop()
+	thief := f.dial(hello{auth: c.back(nil)})
+	if thief.sid == c.sid || name(thief) == guest {
+		t.Error("the pid alone was enough")
+	}
+	if owner := f.dial(hello{auth: c.back(withSession(secret))}); name(owner) != guest {
+		t.Error("the owner is somebody else now")
+	}
+}
+
+// Whose sessions are claimed is remembered for a bounded number of them.
+func TestHeirsAreBounded(t *testing.T) {
+	var h heirs
+	for i := range 5000 {
+		h.put(fmt.Sprint("pid-", i), fmt.Sprint("user-", i))
+	}
+	if len(h.users) > len(h.pids) {
+		t.Errorf("%d are remembered", len(h.users))
+	}
+	if got := h.take("pid-4999"); got != "user-4999" {
+		t.Errorf("the last is %q", got)
+	}
+	for _, pid := range []string{"pid-4999", "pid-0"} { // taken, and too long ago
+		if got := h.take(pid); got != chat.UserOfPID(pid) {
+			t.Errorf("%s is %q", pid, got)
+		}
+	}
 }
 
 // A recovered socket is still who it was, where it was, and nobody noticed.

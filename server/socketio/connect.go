@@ -120,14 +120,19 @@ func (s *Socket) begin(ctx context.Context, recovery bool) error {
 	default:
 		s.id = s.ns.name + "#" + s.client.conn.ID()
 	}
+	if recovery {
+		s.owner.PID = newID() // the middleware may know the client by it
+	}
 	if err := s.admit(ctx); err != nil {
+		s.owner = adapter.Owner{} // there is no record to take back
 		return err
 	}
 	if recovery {
 		owner, err := srv.adapter.Create(ctx, adapter.Session{
-			PID: newID(), SID: s.id, Namespace: s.ns.name, User: s.user, Data: s.dataNow(),
+			PID: s.owner.PID, SID: s.id, Namespace: s.ns.name, User: s.user, Data: s.dataNow(),
 		})
 		if err != nil {
+			s.owner = adapter.Owner{}
 			return &storeError{fmt.Errorf("create session: %w", err)}
 		}
 		s.owner = owner
