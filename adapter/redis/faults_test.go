@@ -129,6 +129,12 @@ func TestFlush(t *testing.T) {
 	}
 	m.wantTexts(6)
 	n.wantTexts(6)
+	// One that was away is told the same range, and that there may be more.
+	seen := uint64(5)
+	slice, err := a.Read(t.Context(), "/", "a", adapter.LogRead{After: &seen, Epoch: first.Epoch, Limit: 10})
+	if err != nil || slice.Gap == nil || slice.Gap.From != 1 || slice.Gap.To != 6 || len(slice.Entries) != 1 || slice.Entries[0].Seq != 1 {
+		t.Errorf("read by one that was away: %+v, %v", slice, err)
+	}
 	until(t, "presence is back", func() bool {
 		people, _, err := f.nodes[1].People(t.Context(), "/", "a", "", 5)
 		return err == nil && len(people) == 1 && people[0].Name == "Ann"

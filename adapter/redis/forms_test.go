@@ -17,7 +17,6 @@ import (
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/adaptertest"
-	"github.com/antchat/antchat/adapter/roomindex"
 )
 
 // startCluster starts three primaries and returns their addresses.
@@ -76,38 +75,9 @@ func TestSuiteCluster(t *testing.T) {
 		New: func(t testing.TB, n int, s adaptertest.Settings) adaptertest.Fleet {
 			o := settings(s)
 			o.URL = "redis+cluster://" + strings.Join(addrs, ",")
-			f := newFleet(t, "", n, o)
-			if strings.HasSuffix(t.Name(), "/resume") {
-				// It takes for granted that two rooms' messages are delivered
-				// in the order of their appends, and lanes do not say so.
-				return &inTurn{f}
-			}
-			return f
+			return newFleet(t, "", n, o)
 		},
 	})
-}
-
-// inTurn is a fleet whose appends wait until every node's sequencer has passed
-// them.
-type inTurn struct{ *fleet }
-
-func (f *inTurn) Node(i int) adapter.Adapter { return &turn{f.nodes[i], f.fleet} }
-
-type turn struct {
-	*Adapter
-	f *fleet
-}
-
-func (a *turn) Append(ctx context.Context, e adapter.Append) (adapter.Appended, error) {
-	got, err := a.Adapter.Append(ctx, e)
-	for _, x := range a.f.nodes {
-		for passed := err != nil; !passed; {
-			ch := make(chan bool)
-			x.lanes[0].push(func(q *roomindex.Sequencer) { ch <- q.Position()[got.Lane] >= got.Pos })
-			passed = <-ch
-		}
-	}
-	return got, err
 }
 
 // sentinels are a primary, a replica and one Sentinel.

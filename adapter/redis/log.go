@@ -119,8 +119,9 @@ func (l *lane) slice(namespace, room string, q adapter.LogRead, r reply) (*adapt
 	}
 	limit := l.a.limit(q)
 	if out.Epoch == "" {
+		// Nothing is left of what the asker knew, if it knew anything.
 		if q.After != nil && (q.Epoch != "" || *q.After > 0) {
-			gap(*q.After+1, *q.After+1)
+			gap(1, *q.After+1)
 		}
 		return out, nil
 	}
@@ -156,8 +157,15 @@ func (l *lane) slice(namespace, room string, q adapter.LogRead, r reply) (*adapt
 		gap(forkSeq+1, max(after, forkSeq+1))
 		return out, l.readAgain(out, namespace, room, min(after, forkSeq), limit)
 	case !valid:
-		gap(from, from)
-		return out, l.readAgain(out, namespace, room, max(first, 1)-1, limit)
+		// Its epoch is none of the last two: look for where it ends.
+		shared, err := l.lastOf(namespace, room, q.Epoch, after)
+		if err != nil {
+			return nil, err
+		}
+		// How far that epoch went is not known: at least one more, so that
+		// nobody who missed something takes it for complete.
+		gap(shared+1, max(from, max(first, 1)-1))
+		return out, l.readAgain(out, namespace, room, shared, limit)
 	case after > out.Head:
 		gap(out.Head+1, after)
 		return out, nil
@@ -168,6 +176,37 @@ func (l *lane) slice(namespace, room string, q adapter.LogRead, r reply) (*adapt
 		gap(from, first-1)
 	}
 	return out, l.fill(out, namespace, room, list, limit)
+}
+
+// lookBack bounds how many entries lastOf reads.
+const lookBack = 1000
+
+// lastOf is the newest seq up to bound whose entry still has an epoch. When
+// there is none among the entries left, it is the seq before them: what was
+// trimmed may have had it.
+func (l *lane) lastOf(namespace, room, epoch string, bound uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(l.a.ctx, l.a.o.Timeout)
+	defer cancel()
+	v, err := l.eval(ctx, true, lua().read, fullName(namespace, room), "n", min(bound, 1<<52)+1, lookBack)
+	if err != nil {
+		return 0, err
+	}
+	r, err := asReply(v)
+	if err != nil || len(r) < 8 {
+		return 0, errWire
+	}
+	var low uint64
+	for _, x := range r.list(7) {
+		e, err := readLogEntry(x)
+		if err != nil {
+			return 0, err
+		}
+		if e.epoch == epoch {
+			return e.seq, nil
+		}
+		low = e.seq - 1
+	}
+	return low, nil
 }
 
 // readAgain reads forward from another seq than was asked for. Entries only go
