@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The clients that come from other registries than npm, against the real server:
 # the Android/Java client (Maven) and python-socketio (PyPI), each generation
-# over each transport. Needs a JDK 11 or newer with mvn, and python3 with venv.
+# over each transport; and python-socketio's managers, which write to Redis. Needs a JDK 11 or newer with mvn, and python3 with venv.
 # What is fetched stays in .cache/interop.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -9,6 +9,8 @@ root=$(cd ../../.. && pwd)
 cache=$root/.cache/interop
 java_versions=(1.0.2 2.1.2)
 python_versions=(4.6.1 5.16.3)
+# The write-only managers, which publish to Redis: each has a form of its own.
+manager_versions=(5.13.0 5.14.0 5.14.2 5.15.1 5.16.3)
 
 missing=()
 for tool in go node mvn java python3 curl; do
@@ -77,6 +79,20 @@ for version in "${python_versions[@]}"; do
     check "python $version" "$way" "$venv/bin/python" python/check.py
   done
 done
+for version in "${manager_versions[@]}"; do
+  venv=$cache/managers/$version
+  if [ ! -e "$venv/done" ]; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "python-socketio==$version" redis==5.2.1 && touch "$venv/done"
+  fi
+done
+if (cd "$root" && ANTCHAT_TEST_PYTHONS=$cache/managers go test -count=1 -tags interop -run RealPythonManagers -v ./adapter/redis/official) >"$work/out" 2>&1; then
+  echo "ok    python managers ${manager_versions[*]}"
+else
+  echo "FAIL  python managers"
+  sed 's/^/      /' "$work/out"
+  failed=1
+fi
 if grep -q -e 'DATA RACE' -e panic "$work/log"; then
   cat "$work/log" >&2
   failed=1
