@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -303,37 +302,4 @@ func powerCut(ctx context.Context, w *world) error {
 	}
 	defer w.healed()
 	return w.store.begin(ctx)
-}
-
-// mixed draws some faults.
-func mixed(some []fault, n int, intn func(int) int) fault {
-	var parts []fault
-	for range n {
-		parts = append(parts, some[intn(len(some))])
-	}
-	return sequence("mix", parts)
-}
-
-// sequence is several faults, one after the other with pauses between them.
-func sequence(name string, parts []fault) fault {
-	all := fault{}
-	names := make([]string, len(parts))
-	for i, f := range parts {
-		names[i] = f.name
-		all.fleet = all.fleet || f.fleet
-		all.loses = all.loses || f.loses
-	}
-	all.name = strings.TrimPrefix(name+":", ":") + strings.Join(names, "+")
-	all.strike = func(ctx context.Context, w *world) error {
-		for _, f := range parts {
-			if err := f.strike(ctx, w); err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
-			}
-			if err := pause(ctx, time.Duration(w.random.IntN(2000))*time.Millisecond); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return all
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -28,27 +27,26 @@ func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		form, faults string
 	}{
-		{"single", "node-kill client-switch node-term"},
-		{"always", "node-kill subscriber-kill redis-kill"},
-		{"everysec", "power-cut flush"},
+		{"single", "node-kill+node-term/client-switch"},
+		{"always", "node-kill/client-switch/subscriber-kill+redis-kill"},
+		{"everysec", "power-cut+flush"},
 	} {
 		t.Run(tt.form, func(t *testing.T) {
-			var parts []fault
-			for name := range strings.FieldsSeq(tt.faults) {
-				parts = append(parts, faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == name })])
-			}
-			s := settings{bin: bin, here: here, nodes: 1, size: short, seed: rand.Uint64N(1e9), out: io.Discard}
+			s := settings{bin: bin, here: here, nodes: 1, size: short, seed: rand.Uint64N(1e9), out: t.Output()}
 			s.form = forms[slices.IndexFunc(forms, func(f form) bool { return f.name == tt.form })]
 			if s.form.fleet {
 				s.nodes = 3
 			}
-			all := sequence("short", parts)
-			f, err := run(t.Context(), s, all)
+			mix, err := parseMix(tt.faults, faultsFor(s.form))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := run(t.Context(), s, *mix)
 			if f == nil {
 				t.Fatal(err)
 			}
 			var line strings.Builder
-			ok := f.kept(s.mayLose(all))
+			ok := f.kept(s.mayLose(*mix))
 			writeLine(&line, f, ok)
 			t.Logf("seed %d: %s", s.seed, &line)
 			if !ok {

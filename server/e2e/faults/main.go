@@ -70,7 +70,7 @@ func (o *options) parse(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
 	flags.StringVar(&o.forms, "forms", "single,always,everysec", "one node on disk; a fleet on Redis with appendfsync always, or everysec")
 	flags.IntVar(&o.fleet, "nodes", 3, "server processes of a fleet")
-	flags.StringVar(&o.only, "only", "", "faults, separated by commas, those of one run by plus signs; none means all and the mixes")
+	flags.StringVar(&o.only, "only", "", "faults, separated by commas; a+b/c runs a and then b, with c beside them; none means all and the mixes")
 	flags.IntVar(&o.mixes, "mixes", 2, "random mixes after the single faults, per form")
 	flags.IntVar(&o.parts, "parts", 6, "faults of a mix")
 	flags.Uint64Var(&o.seed, "seed", 0, "of the random choices; 0 draws one")
@@ -168,27 +168,17 @@ func (o *options) choose(f form) (chosen []fault, err error) {
 		random := rand.New(rand.NewPCG(o.seed, 2))
 		chosen = slices.Clone(possible)
 		for range o.mixes {
-			chosen = append(chosen, mixed(possible, o.parts, random.IntN))
+			chosen = append(chosen, mixed(f, o.parts, random))
 		}
 		return chosen, nil
 	}
-	for names := range strings.SplitSeq(o.only, ",") {
-		var parts []fault
-		for name := range strings.SplitSeq(names, "+") {
-			named := func(f fault) bool { return f.name == name }
-			if !slices.ContainsFunc(faults, named) {
-				return nil, fmt.Errorf("no fault %q: see -list", name)
-			}
-			if i := slices.IndexFunc(possible, named); i >= 0 {
-				parts = append(parts, possible[i])
-			}
+	for text := range strings.SplitSeq(o.only, ",") {
+		mix, err := parseMix(text, possible)
+		if err != nil {
+			return nil, err
 		}
-		switch len(parts) {
-		case 0: // not in a world of this form
-		case 1:
-			chosen = append(chosen, parts[0])
-		default:
-			chosen = append(chosen, sequence("", parts))
+		if mix != nil {
+			chosen = append(chosen, *mix)
 		}
 	}
 	return chosen, nil

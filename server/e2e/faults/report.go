@@ -47,7 +47,7 @@ type figures struct {
 }
 
 // kept says whether the promises were. A store that loses must tell; one that
-// cannot lose must not.
+// cannot lose must not, and it keeps sessions, too.
 func (f *figures) kept(mayLose bool) bool {
 	if f.Acked == 0 || len(f.Broken) > 0 {
 		return false
@@ -55,7 +55,7 @@ func (f *figures) kept(mayLose bool) bool {
 	if f.Missed+f.Repeated+f.Reordered+f.Untold+f.Unrecovered+f.Absent+f.False > 0 {
 		return false
 	}
-	return mayLose || f.Lost+f.Told == 0
+	return mayLose || f.Lost+f.Told+f.Fresh == 0
 }
 
 var columns = []string{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +37,7 @@ func (s *settings) mayLose(f fault) bool { return f.loses || s.form.fsync == "ev
 func run(ctx context.Context, s settings, f fault) (*figures, error) {
 	began := time.Now()
 	figures := &figures{Fault: f.name, Form: s.form.name, Nodes: s.nodes, Seed: s.seed}
-	w, err := build(ctx, &s, rand.New(rand.NewPCG(s.seed, 1)))
+	w, err := build(ctx, &s, newShared(s.seed))
 	if err != nil {
 		return nil, err
 	}

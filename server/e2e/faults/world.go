@@ -29,7 +29,7 @@ type size struct {
 type world struct {
 	// Immutable after build.
 	size    size
-	random  *rand.Rand // owned by who runs the faults
+	random  *rand.Rand // may be drawn from by all
 	dir     string
 	ctx     context.Context
 	cancel  context.CancelFunc
