@@ -15,7 +15,7 @@ TOOLS         := $(CACHE)/tools.env
 LINTER_VERSION := v2.15.0
 LINTER        := $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 
-.PHONY: help run build test lint fuzz alloc bench interop check-js setup clean
+.PHONY: help run build test lint fuzz alloc bench faults interop check-js setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ fuzz: ## every FuzzX for FUZZTIME each (3s)
 bench: setup ## benchmarks, then the whole server beside Node's
 	$(GO) test -run '^$$' -bench . -benchmem ./adapter/... ./server/...
 	. $(TOOLS); $(GO) run ./server/e2e/bench
+
+faults: setup ## kill, cut and pause real servers under load; settings in ARGS, such as ARGS='-only redis-kill'
+	. $(TOOLS); $(GO) run ./server/e2e/faults $(ARGS)
 
 interop: setup ## clients from other registries too: Java, Python
 	. $(TOOLS); bash server/e2e/interop/run.sh
