@@ -161,12 +161,16 @@ func memory(ctx context.Context) error {
 		f    func(i int) error
 	}{
 		{"room with its first message, no id", 20_000, appendTo(20_000, false)},
-		{"further message of 128 bytes, no id, in those rooms", 100_000, appendTo(20_000, false)},
+		{"further message of 128 bytes, no id, in those rooms, up to the 6th", 100_000, appendTo(20_000, false)},
 		{"further message of 128 bytes, no id, in one room of 10,000", 10_000, func(int) error {
 			_, err := a.Append(ctx, entry("chat:long", false))
 			return err
 		}},
 		{"message with an id, in 100 rooms", 50_000, appendTo(100, true)},
+		{"the first id of a room in a window", 9_900, func(i int) error {
+			_, err := a.Append(ctx, entry(room(100+i), true))
+			return err
+		}},
 		{"recoverable emit of 128 bytes, in 100 rooms", 50_000, func(i int) error {
 			return a.Emit(ctx, adapter.Emit{
 				Target: adapter.Target{Namespace: namespace, Rooms: []string{room(i % 100)}}, Class: adapter.Recoverable,
