@@ -227,7 +227,7 @@ func (c *collector) lease(ctx context.Context) (took bool, err error) {
 	ttl, _ := r[1].(int64)
 	sec, _ := strconv.ParseInt(fmt.Sprint(r[2]), 10, 64)
 	usec, _ := strconv.ParseInt(fmt.Sprint(r[3]), 10, 64)
-	c.skew = time.Unix(sec, usec*1000).Sub(time.Now())
+	c.skew = time.Until(time.Unix(sec, usec*1000))
 	was := c.leads.Load() && time.Now().Before(c.leaseEnd)
 	c.leads.Store(mine == 1)
 	if c.leads.Load() {

@@ -151,6 +151,11 @@ func TestNames(t *testing.T) {
 	if n := utf16Length("é😀a\xff"); n != 5 {
 		t.Error(n)
 	}
+	for room, want := range map[string]string{"r": "11", sid1: "01", sid3: "01", "/chat#r": "11", "é" + sid1[1:]: "01", "😀" + sid1[1:]: "11"} {
+		if got := fmt.Sprintf("%b%b", map[bool]int{true: 1}[ownChannel(Dynamic, "/chat", room)], map[bool]int{true: 1}[ownChannel(DynamicPrivate, "/chat", room)]); got != want || ownChannel(Static, "/chat", room) {
+			t.Errorf("%s: %s", room, got)
+		}
+	}
 	v := first([]byte(`[{"a":{"_placeholder":true,"num":2},"b":{"num":0,"_placeholder":true}},{"_placeholder":true,"num":1}]`), [][]byte{{0}, {1}, {2}})
 	if string(v.data) != `{"a":{"_placeholder":true,"num":0},"b":{"_placeholder":true,"num":1}}` || fmt.Sprint(v.attachments) != "[[2] [0]]" {
 		t.Errorf("%s %v", v.data, v.attachments)

@@ -63,7 +63,7 @@ func newScene(t *testing.T, mode Mode, name string, more ...string) *scene {
 	sc.s2 = sc.here.add("/", sid2, "chat:lobby", "chat:den")
 	sc.chat = sc.here.add("/chat", sid3, "chat:lobby")
 	sc.s3 = sc.there.add("/", "Dddddddddddddddddddd", "chat:den")
-	o := prefixed(Options{Mode: mode, RequestTimeout: 4 * time.Second, Hooks: Hooks{
+	o := prefixed(Options{Mode: mode, SpecificResponses: len(more) > 0, RequestTimeout: 4 * time.Second, Hooks: Hooks{
 		Refused: func(why string) { t.Errorf("refused: %s", why) },
 		Dropped: func(what string) { t.Errorf("dropped: %s", what) },
 	}})

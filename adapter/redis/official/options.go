@@ -105,9 +105,12 @@ type Message struct {
 	// Room is what RoomIn made of Name, the room as the emitter calls it.
 	Room, Name string
 	Event      adapter.Event
-	// Sender is "emitter", or "python" for python-socketio's manager. Node
-	// servers hear the former themselves, and never the latter.
+	// Sender is "emitter", or "python" for python-socketio's manager.
 	Sender string
+	// Heard says that the Node servers, if there are any, have heard it
+	// themselves, as classic ones do an emitter: it must not be published to
+	// them again.
+	Heard bool
 	// Key is the same whenever the same publication is handed over again,
 	// whichever node does: for Append's deduplication.
 	Key string
@@ -128,7 +131,8 @@ type Backend interface {
 	// ServerEvent is adapter.Receiver's.
 	ServerEvent(namespace string, e adapter.Event, answer func(value []byte))
 	// Socket says whether id is one of this node's sockets, and Room whether
-	// any of them is in the room. They do not block.
+	// any of them is in the room; Room may be true for longer, at a price.
+	// They do not block.
 	Socket(namespace, id string) bool
 	Room(namespace, room string) bool
 }

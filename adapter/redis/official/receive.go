@@ -36,7 +36,7 @@ func (b *Bridge) onBroadcast(s *space, channel string, raw []byte) {
 	if m.namespace != s.name || b.ours(m.uid) || !member && !emitter {
 		return
 	}
-	if emitter && b.collect(s, m, raw, "emitter") {
+	if emitter && b.collect(s, m, raw, emitterUID) {
 		return
 	}
 	b.deliver(s, m, nil)
@@ -78,7 +78,10 @@ func (b *Bridge) collect(s *space, m *message, raw []byte, sender string) bool {
 		return false
 	}
 	for _, name := range m.to.rooms {
-		b.col.push(Message{Namespace: s.name, Name: name, Room: b.o.RoomIn(name), Event: m.event, Sender: sender}, raw)
+		b.col.push(Message{
+			Namespace: s.name, Name: name, Room: b.o.RoomIn(name), Event: m.event,
+			Sender: sender, Heard: sender == emitterUID && b.o.Mode == Classic,
+		}, raw)
 	}
 	return true
 }

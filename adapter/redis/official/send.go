@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,7 +87,7 @@ func (b *Bridge) publish(s *space, m *message) error {
 	switch {
 	case x.sharded:
 		x.channel = s.main
-		if one && (b.o.Mode == DynamicPrivate || b.o.Mode == Dynamic && utf16Length(m.to.rooms[0]) != 20) {
+		if one && ownChannel(b.o.Mode, s.name, m.to.rooms[0]) {
 			x.channel += m.to.rooms[0] + "#"
 		}
 		x.payload, err = appendSharded(nil, m)
@@ -104,6 +105,22 @@ func (b *Bridge) publish(s *space, m *message) error {
 		return fmt.Errorf("official: %w", err)
 	}
 	return b.pub.push(x)
+}
+
+// ownChannel reports whether what is sent to a room goes to the room's channel.
+// Node's Dynamic mode takes names of 20 characters for sockets' ids, which have
+// none. The ids that its clients of revision 3 have outside the root namespace
+// are longer: it publishes to their channels too, and never subscribes to
+// them. Everybody hears what is sent the other way.
+func ownChannel(mode Mode, namespace, room string) bool {
+	switch mode {
+	case DynamicPrivate:
+		return true
+	case Dynamic:
+		id, old := strings.CutPrefix(room, namespace+"#")
+		return utf16Length(room) != 20 && !(old && utf16Length(id) == 20)
+	}
+	return false
 }
 
 // gathering collects the answers to one request.
