@@ -69,7 +69,7 @@ func TestMixes(t *testing.T) {
 		}
 		return all
 	}
-	if names(7) != names(7) {
+	if first, again := names(7), names(7); first != again {
 		t.Error("the same seed gives another plan")
 	}
 	if names(7) == names(8) {

@@ -103,7 +103,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if o.list {
 		for _, f := range faults {
-			fmt.Fprintf(out, "%-16s %s\n", f.name, f.about)
+			_, _ = fmt.Fprintf(out, "%-16s %s\n", f.name, f.about)
 		}
 		return nil
 	}
@@ -116,7 +116,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		if o.bin, err = buildServer(ctx, dir, o.race); err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "seed %d, %d runs, %d connections each\n", o.seed, len(plan), o.size.goClients+o.size.nodeClients)
+	_, _ = fmt.Fprintf(out, "seed %d, %d runs, %d connections each\n", o.seed, len(plan), o.size.goClients+o.size.nodeClients)
 	return o.runAll(ctx, plan)
 }
 
@@ -201,7 +201,7 @@ func (o *options) runAll(ctx context.Context, plan []step) error {
 		writeLine(o.out, figures, ok)
 		all, rows = append(all, figures), append(rows, figures.row(ok))
 	}
-	fmt.Fprintln(o.out)
+	_, _ = fmt.Fprintln(o.out)
 	if err := writeTable(o.out, rows); err != nil {
 		return err
 	}

@@ -89,8 +89,11 @@ func (s *store) crash(ctx context.Context) (taken int64, err error) {
 
 func (s *store) appendFile() (string, error) {
 	files, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.incr.aof"))
-	if err != nil || len(files) != 1 {
-		return "", fmt.Errorf("expected one append-only file, found %d (%v)", len(files), err)
+	if err != nil {
+		return "", fmt.Errorf("find the append-only file: %w", err)
+	}
+	if len(files) != 1 {
+		return "", fmt.Errorf("expected one append-only file, found %d", len(files))
 	}
 	return files[0], nil
 }
@@ -102,7 +105,7 @@ func (s *store) do(args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", len(args))

@@ -26,7 +26,6 @@ type relay struct {
 	closed bool
 	rate   int           // bytes a second and direction for new and old connections; 0: no limit
 	frozen chan struct{} // not nil while nothing passes; closed by thaw
-	buried int
 }
 
 // pair is one connection through the relay.

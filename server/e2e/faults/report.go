@@ -84,12 +84,12 @@ func writeLine(w io.Writer, f *figures, ok bool) {
 	for i, c := range cells[2 : len(cells)-1] {
 		fmt.Fprintf(&b, " %s=%s", columns[i+2], c)
 	}
-	fmt.Fprintf(w, "%-7s%s %s:%s took=%s\n", cells[len(cells)-1], f.Form, f.Fault, b.String(), seconds(f.Took))
+	_, _ = fmt.Fprintf(w, "%-7s%s %s:%s took=%s\n", cells[len(cells)-1], f.Form, f.Fault, b.String(), seconds(f.Took))
 	for _, n := range f.Notes {
-		fmt.Fprintf(w, "         %s\n", n)
+		_, _ = fmt.Fprintf(w, "         %s\n", n)
 	}
 	for _, n := range f.Broken {
-		fmt.Fprintf(w, "       ! %s\n", n)
+		_, _ = fmt.Fprintf(w, "       ! %s\n", n)
 	}
 }
 

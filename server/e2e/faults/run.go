@@ -84,7 +84,7 @@ func saveLogs(out io.Writer, said map[string]string) error {
 			return err
 		}
 	}
-	fmt.Fprintln(out, "       logs of the servers: "+dir)
+	_, _ = fmt.Fprintln(out, "       logs of the servers: "+dir)
 	return nil
 }
 
