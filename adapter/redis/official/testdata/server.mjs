@@ -92,6 +92,16 @@ const operations = {
   ids: async (c) => [...(await target(io, c).allSockets())],
   mine: (c) => [...sockets[(c.nsp || "/") + c.name].rooms],
   data: (c) => void (sockets[(c.nsp || "/") + c.name].data = c.data),
+  reset: async () => {
+    for (const c of Object.values(clients)) {
+      c.offAny();
+      c.off("disconnect");
+      c.disconnect();
+    }
+    for (const nsp of spaces) {
+      while (io.of(nsp).sockets.size > 0) await new Promise((done) => setTimeout(done, 5));
+    }
+  },
   sync: () => true,
 };
 createInterface({ input: process.stdin }).on("line", async (line) => {
