@@ -38,6 +38,12 @@ func main() {
 		<-signals
 		os.Exit(exitForced)
 	}()
+	// A server of idle connections is mostly live heap: collecting a little
+	// earlier than Go does by itself saves about 0.6 KB a connection after a
+	// wave of connects, for 2 % of their processor time (make bench). GOGC wins.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(75)
+	}
 	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

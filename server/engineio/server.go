@@ -244,7 +244,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q url.Values,
 
 // openWebSocket opens a session on a WebSocket.
 func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *Session) {
-	nc, buffered, err := s.takeOver(w, r)
+	nc, buffered, answer, err := s.takeOver(w, r)
 	if err != nil {
 		s.unreserve(session.facts.address)
 		return
@@ -252,7 +252,20 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 	ws := &webSocket{s: session, conn: newConn(nc), b64: session.b64}
 	session.ws = ws
 	session.held = true
-	session.queue.push(s.openPacket(session))
+	open := s.openPacket(session)
+	if session.revision == 3 {
+		// Apart from the open packet: there are clients of revision 3 that begin to
+		// listen for packets only when the handshake is done.
+		if ws.conn.writeAll(answer, s.o.WriteTimeout) != nil {
+			ws.conn.close()
+			s.unreserve(session.facts.address)
+			return
+		}
+	} else {
+		// One write for both: it is the dearest part of a handshake.
+		open.wire = append(answer, open.wire...)
+	}
+	session.queue.push(open)
 	s.admit(session, TransportWebSocket)
 
 	session.mu.Lock()

@@ -20,11 +20,15 @@ type probe struct {
 
 // serveUpgrade handles a WebSocket request with a session id.
 func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q url.Values, session *Session) {
-	nc, buffered, err := s.takeOver(w, r)
+	nc, buffered, answer, err := s.takeOver(w, r)
 	if err != nil {
 		return
 	}
 	ws := &webSocket{s: session, conn: newConn(nc), b64: wantsBase64(q)}
+	if ws.conn.writeAll(answer, s.o.WriteTimeout) != nil {
+		ws.conn.close()
+		return
+	}
 	p := &probe{w: ws}
 	p.timer.owner = p
 	ws.probe = p

@@ -1,6 +1,9 @@
 package engineio
 
 import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -83,17 +86,15 @@ func checkUpgrade(r *http.Request) bool {
 	return false
 }
 
-// takeOver completes the handshake and takes the connection from net/http. buffered is
-// what net/http has read beyond the request. On an error everything has been
-// answered.
-func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, buffered []byte, err error) {
-	u := ws.HTTPUpgrader{Timeout: s.o.WriteTimeout, Header: w.Header()}
-	nc, rw, _, err := u.Upgrade(r, w)
+// takeOver takes the connection from net/http. buffered is what net/http has read
+// beyond the request, answer the handshake's answer, which the caller writes. On an
+// error everything has been answered.
+func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, buffered, answer []byte, err error) {
+	answer = appendSwitching(nil, r.Header.Get("Sec-WebSocket-Key"), w.Header())
+	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		if nc != nil {
-			_ = nc.Close()
-		}
-		return nil, nil, err
+		http.Error(w, "WebSocket is not possible here", http.StatusInternalServerError)
+		return nil, nil, nil, err
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
 		peek, _ := rw.Reader.Peek(n)
@@ -101,7 +102,25 @@ func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, 
 		buffered = append(buffered, peek...)
 	}
 	_ = nc.SetDeadline(time.Time{})
-	return nc, buffered, nil
+	return nc, buffered, answer, nil
+}
+
+// acceptGUID is RFC 6455's, 1.3.
+const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// appendSwitching appends the answer to a checked handshake (RFC 6455, 4.2.2), with
+// the headers that were set on the way here (cookies, CORS).
+func appendSwitching(dst []byte, key string, more http.Header) []byte {
+	sum := sha1.Sum([]byte(key + acceptGUID))
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
+	dst = append(dst, "\r\n"...)
+	if len(more) > 0 {
+		var b bytes.Buffer
+		_ = more.Write(&b) // a Buffer takes everything
+		dst = append(dst, b.Bytes()...)
+	}
+	return append(dst, "\r\n"...)
 }
 
 // received is called by the conn.

@@ -3,8 +3,12 @@ package engineio_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -226,8 +230,20 @@ func TestBlockedHandler(t *testing.T) {
 
 func TestNilHandlerRefuses(t *testing.T) {
 	h := startWith(t, engineio.Options{}, func(e *echo) engineio.Handler { return nil })
-	c := h.dial("&EIO=4")
-	c.expectEnd()
+	h.dial("&EIO=3").expectEnd()
+	// In revision 4 the handshake's answer goes with the open packet: neither comes.
+	nc, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := fmt.Fprintf(nc, "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(nc); len(b) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %q, %v", b, err)
+	}
 	h.eventually("it is forgotten", func() bool { return h.Sessions() == 0 })
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -62,7 +63,12 @@ func serve() error {
 	engine := engineio.NewServer(func(s *engineio.Session) engineio.Handler { return sockets.Accept(s) }, engineio.Options{Logger: logger})
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", engine)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// Both as package main does.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(75)
+	}
+	lc := net.ListenConfig{KeepAlive: -1}
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
