@@ -41,6 +41,7 @@ type ledger struct {
 	tries    int                         // sends, with those that got no answer
 	contents map[string]map[place]string // by room: whose id stands there
 	epochs   map[string]map[string]int   // by room: the order in which epochs were first met
+	notes    []string
 	trouble  []string
 	troubles int
 	refusals map[string]int // by code
@@ -66,6 +67,15 @@ func (l *ledger) complainLocked(format string, args ...any) {
 	l.troubles++
 	if len(l.trouble) < 50 {
 		l.trouble = append(l.trouble, fmt.Sprintf("%8.3fs ", l.now().Seconds())+fmt.Sprintf(format, args...))
+	}
+}
+
+// note keeps what is worth looking into, the first of it.
+func (l *ledger) note(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.notes) < 10 {
+		l.notes = append(l.notes, fmt.Sprintf(format, args...))
 	}
 }
 

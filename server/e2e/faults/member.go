@@ -61,6 +61,8 @@ func (m *member) connected(recovered bool) {
 		m.down = append(m.down, outage{m.lastDown, m.ledger.now()})
 		if m.recovers && !recovered {
 			m.fresh++
+			o := m.down[len(m.down)-1]
+			m.ledger.note("%s (%s) came back as a new session at %.3fs after %.3fs", m.name, m.kind, o.to.Seconds(), (o.to - o.from).Seconds())
 		}
 	}
 	m.connections++

@@ -44,7 +44,7 @@ func run(ctx context.Context, s settings, f fault) (*figures, error) {
 	err = w.observe(ctx, f, figures)
 	said := w.serverLogs()
 	figures.Broken = append(figures.Broken, lines(w.end())...)
-	figures.Notes = w.notes
+	figures.Notes = slices.Concat(w.notes, w.ledger.notes)
 	figures.Took = time.Since(began)
 	if err != nil {
 		return nil, errors.Join(err, saveLogs(s.out, said))
