@@ -409,7 +409,7 @@ func serverEvents(t *testing.T, sc *scene) {
 	}
 	n.hears(`{"server":"/","event":"ask","args":[8]}`)
 	// Nobody answers an event without a listener.
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	answers, missing, err = sc.one.ServerSideRequest(ctx, "/", event(`["nobody"]`))
 	if err != nil || len(missing) != 1 || len(answers) != 0 {
@@ -454,7 +454,7 @@ func acksFromNode(t *testing.T, sc *scene) {
 		t.Errorf("%s, %v", s, got.Error)
 	}
 	// One that never answers.
-	if s := acks(`"args":["q"],"rooms":["lobby"],"except":["den"],"timeout":400`); s != `{"from":"ann","got":[]}` || got.Error == nil {
+	if s := acks(`"args":["q"],"rooms":["lobby"],"except":["den"],"timeout":1000`); s != `{"from":"ann","got":[]}` || got.Error == nil {
 		t.Errorf("%s, %v", s, got.Error)
 	}
 }
@@ -485,7 +485,7 @@ func acksToNode(t *testing.T, sc *scene) {
 	if a, s := request(event(`["nothing"]`), patience, "chat:den"); !a.Complete() || s != `[][]` && s != `[null][]` {
 		t.Errorf("%s %+v", s, a)
 	}
-	if a, s := request(event(`["silent"]`), 300*time.Millisecond, "chat:den"); a.Complete() || a.Expected != 1 || len(a.Missing) > 0 || s != "" {
+	if a, s := request(event(`["silent"]`), time.Second, "chat:den"); a.Complete() || a.Expected != 1 || len(a.Missing) > 0 || s != "" {
 		t.Errorf("%s %+v", s, a)
 	}
 }
