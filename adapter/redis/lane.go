@@ -50,8 +50,9 @@ type lane struct {
 	bufferBytes int
 	lostAt      time.Time
 	lastBeat    time.Time
-	reason      string // why the link is not live, for the status
-	beatErr     string // why the last beat failed
+	steady      time.Time // since when no beat has failed; zero when the last did
+	reason      string    // why the link is not live, for the status
+	beatErr     string    // why the last beat failed
 }
 
 type linkState uint8

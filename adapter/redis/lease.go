@@ -45,6 +45,7 @@ func (l *lane) beat() {
 	switch {
 	case err != nil:
 		l.beatErr = l.a.conn.redact(err).Error()
+		l.steady = time.Time{}
 	case silent:
 		l.loseLocked("no beat came")
 	case newEra:
@@ -52,7 +53,13 @@ func (l *lane) beat() {
 	}
 	if err == nil {
 		l.beatErr = ""
+		if l.steady.IsZero() {
+			l.steady = time.Now()
+		}
 	}
+	// When Redis was away nobody could renew: the others get a whole lease to
+	// come back before this node takes them for dead.
+	mayReap := err == nil && time.Since(l.steady) > l.a.o.Lease
 	live := l.state == linkLive
 	l.mu.Unlock()
 	switch {
@@ -65,6 +72,9 @@ func (l *lane) beat() {
 			l.a.spawn(l.rewrite)
 		}
 		for i := range r.list(3) {
+			if !mayReap {
+				break
+			}
 			if who := r.list(3).text(i); who != l.a.incarnation() {
 				l.reap(who)
 			}
@@ -102,6 +112,7 @@ func (a *Adapter) reaped(life string) {
 		if h := a.o.Hooks.Fenced; h != nil {
 			h()
 		}
+		a.owned.clear() // as disown does; what comes until the fence passes is seen there
 		a.renew()
 		passed := make(chan struct{})
 		if !a.seq.Push(roomindex.Func(func(q *roomindex.Sequencer) {
@@ -109,11 +120,18 @@ func (a *Adapter) reaped(life string) {
 			for _, op := range a.tracked() {
 				if op.socket != nil {
 					op.over = true
+					a.disown(op.session)
 					op.fail(adapter.ErrFenced)
 				}
 			}
 			for _, ns := range a.openNamespaces() {
-				for _, s := range a.select_(q, &adapter.Target{Namespace: ns}) {
+				n := q.Namespace(ns)
+				if n == nil {
+					continue // closed meanwhile
+				}
+				for _, s := range slices.Clone(n.Index.Select(&adapter.Target{Namespace: ns})) {
+					o, _ := n.Index.Session(s)
+					a.disown(o)
 					a.fenceSocket(q, ns, s)
 				}
 			}
@@ -121,7 +139,6 @@ func (a *Adapter) reaped(life string) {
 			return
 		}
 		<-passed
-		a.owned.clear()
 		a.presence.mu.Lock()
 		clear(a.presence.here)
 		a.presence.leaving = nil
@@ -134,6 +151,15 @@ func (a *Adapter) reaped(life string) {
 		}
 	}) {
 		a.fencing.Store(false)
+	}
+}
+
+// disown makes this node forget a session before its connection is fenced, so
+// that the end of the connection is not taken for the end of the session: its
+// client comes back for it.
+func (a *Adapter) disown(o *adapter.Owner) {
+	if o != nil {
+		a.owned.drop(o.PID, o.Token)
 	}
 }
 

@@ -120,13 +120,24 @@ func (t *owned) connected(o adapter.Owner) {
 	}
 }
 
-// drop forgets a session unless a newer owner of this node has it.
-func (t *owned) drop(pid string, token uint64) {
+// drop forgets a session unless a newer owner of this node has it. It reports
+// whether there was something to forget.
+func (t *owned) drop(pid string, token uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s := t.byPID[pid]; s != nil && s.token <= token {
-		delete(t.byPID, pid)
+	s := t.byPID[pid]
+	if s == nil || s.token > token {
+		return false
 	}
+	delete(t.byPID, pid)
+	return true
+}
+
+// clear forgets every session.
+func (t *owned) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.byPID)
 }
 
 // sweep forgets claims that came to nothing.
@@ -138,12 +149,6 @@ func (t *owned) sweep(before time.Time) {
 			delete(t.byPID, pid)
 		}
 	}
-}
-
-func (t *owned) clear() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	clear(t.byPID)
 }
 
 // each calls f with every session.
@@ -296,7 +301,9 @@ func (a *Adapter) endSession(how string, o adapter.Owner, args ...any) {
 	if o.PID == "" {
 		return
 	}
-	a.owned.drop(o.PID, o.Token)
+	if !a.owned.drop(o.PID, o.Token) {
+		return // fenced: it belongs to somebody else, or waits for its client
+	}
 	for _, l := range a.lanes {
 		l.pipe.control(l.call(lua().session, append([]any{how, o.PID, l.hasPID(o.PID), strconv.FormatUint(o.Token, 10)}, args...)...))
 	}
