@@ -369,7 +369,7 @@ func TestRefusals(t *testing.T) {
 	// A primary that has become a replica, and a primary again.
 	other := ownServer(t)
 	host, port, _ := strings.Cut(other.addr, ":")
-	if err := c.SlaveOf(t.Context(), host, port).Err(); err != nil {
+	if err := c.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.a.Append(t.Context(), entry("a", "3")); !errors.Is(err, adapter.ErrUnavailable) {

@@ -154,14 +154,14 @@ func (l *lane) session() error {
 		l.lose(0, l.a.conn.redact(err).Error())
 		return err
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	var ps *goredis.PubSub
 	if l.publishCmd == "SPUBLISH" {
 		ps = client.SSubscribe(ctx)
 	} else {
 		ps = client.Subscribe(ctx)
 	}
-	defer ps.Close()
+	defer func() { _ = ps.Close() }()
 	// A read does not see the context end.
 	defer context.AfterFunc(ctx, func() { _ = ps.Close() })()
 

@@ -231,7 +231,7 @@ func (p *pipe) expire(ops []*op, all bool) []*op {
 	now := time.Now()
 	for _, o := range ops {
 		if all || now.After(o.deadline) {
-			o.finish(nil, fmt.Errorf("Redis cannot be reached: %w", adapter.ErrUnavailable))
+			o.finish(nil, fmt.Errorf("no connection to Redis: %w", adapter.ErrUnavailable))
 		} else {
 			kept = append(kept, o)
 		}
