@@ -33,6 +33,7 @@
 //
 //	go run ./server/e2e/faults [-forms single,always,everysec] [-only node-kill,redis-kill] [-seed 7] [-mixes 2] [-json file]
 //
+// -only also takes mixes as they are printed (mix.go), and mix for random ones.
 // The random choices follow from the printed seed; the moments at which real
 // processes meet do not. It exits with 1 when a promise was broken, and with 2
 // when it could not do its work. It starts its processes on loopback and ends

@@ -70,7 +70,7 @@ func (o *options) parse(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
 	flags.StringVar(&o.forms, "forms", "single,always,everysec", "one node on disk; a fleet on Redis with appendfsync always, or everysec")
 	flags.IntVar(&o.fleet, "nodes", 3, "server processes of a fleet")
-	flags.StringVar(&o.only, "only", "", "faults, separated by commas; a+b/c runs a and then b, with c beside them; none means all and the mixes")
+	flags.StringVar(&o.only, "only", "", "faults, separated by commas; a+b/c runs a and then b, with c beside them; mix means random mixes alone, none all faults and the mixes")
 	flags.IntVar(&o.mixes, "mixes", 2, "random mixes after the single faults, per form")
 	flags.IntVar(&o.parts, "parts", 6, "faults of a mix")
 	flags.Uint64Var(&o.seed, "seed", 0, "of the random choices; 0 draws one")
@@ -161,12 +161,17 @@ func (o *options) plan() (plan []step, err error) {
 	return plan, nil
 }
 
+// onlyMixes, in place of faults, leaves out the single ones.
+const onlyMixes = "mix"
+
 // choose is which faults happen in worlds of one form.
 func (o *options) choose(f form) (chosen []fault, err error) {
 	possible := faultsFor(f)
-	if o.only == "" {
+	if o.only == "" || o.only == onlyMixes {
 		random := rand.New(rand.NewPCG(o.seed, 2))
-		chosen = slices.Clone(possible)
+		if o.only == "" {
+			chosen = slices.Clone(possible)
+		}
 		for range o.mixes {
 			chosen = append(chosen, mixed(f, o.parts, random))
 		}

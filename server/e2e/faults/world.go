@@ -145,9 +145,11 @@ func (w *world) addServer(i int, o *settings) error {
 
 // watch keeps the balancer's view of the servers, as any balancer does it.
 func (w *world) watch() {
+	w.mu.Lock()
 	for _, s := range w.servers {
 		w.health[s] = true
 	}
+	w.mu.Unlock()
 	for _, s := range w.servers {
 		w.tasks.Go(func() {
 			for pause(w.ctx, 300*time.Millisecond) == nil {
