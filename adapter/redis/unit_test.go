@@ -166,6 +166,7 @@ func FuzzParcel(f *testing.F) {
 	a := entry("a", "1")
 	f.Add(joinParcel(kindLogged, " E 1 2 - 3 4", entryBody(&a)))
 	f.Add([]byte("B 1 2\n"))
+	f.Add([]byte("\n0"))
 	f.Add([]byte("E\n\x00\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := readParcel(string(b))

@@ -204,6 +204,7 @@ func readEmission(body []byte) (*emission, error) {
 	e.target = s.target()
 	if flags&flagAsk != 0 {
 		e.ask, e.asker, e.timeout = s.text(), s.text(), s.number()
+		s.bad = s.bad || e.ask == ""
 	}
 	e.event = s.event()
 	return e, s.end()
@@ -217,11 +218,8 @@ type parcel struct {
 }
 
 func readParcel(payload string) (p parcel, err error) {
-	if payload == "" {
-		return p, errWire
-	}
 	i := strings.IndexByte(payload, '\n')
-	if i < 0 || i > 512 {
+	if i < 1 || i > 512 { // at 0 there is no kind
 		return p, errWire
 	}
 	p.kind = payload[0]
