@@ -241,8 +241,9 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 		for _, s := range v.told {
 			f.Told++
 			for _, e := range log.entries {
-				if v.covers(s, e.place, m.ledger) && m.entitled(v, e.place) {
+				if m.entitled(v, e.place) && m.falsely(v, s, e) {
 					f.False++
+					m.ledger.complain("%s (%s) was told that %v of %s is lost (%+v), and it is there; its view began after %v", m.name, m.kind, e.place, room, s, v.from)
 				}
 			}
 		}
@@ -260,6 +261,17 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 	if !whole {
 		f.Unrecovered++
 	}
+}
+
+// falsely says whether a notice tells of a message that is there. What it names
+// must be gone; what it only implies must be gone, or else have been shown.
+// m.mu is held.
+func (m *member) falsely(v *view, s span, e entry) bool {
+	if s.epoch == e.Epoch && s.from <= e.Seq && e.Seq <= s.to {
+		return true
+	}
+	_, shown := v.known[e.place]
+	return v.covers(s, e.place, m.ledger) && !shown && !ownID(m.name, e.ID)
 }
 
 // complainUntold counts what is gone from the log without a word to the
