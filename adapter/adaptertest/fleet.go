@@ -50,7 +50,10 @@ var fleetTests = []test{
 		o.wants()
 		r.must(r.node(0).SocketsLeave(r.ctx(), to(r.ns), []string{"y"}))
 		r.until("left", func() bool { return len(r.node(1).Rooms(r.ns, s.id)) == 2 })
-		// The session knows.
+		// The session knows: its record was written before what its node appends
+		// to the room later.
+		r.settle()
+		r.append(1, "y", "2")
 		rec, _, err := r.node(0).Claim(r.ctx(), r.ns, s.owner.PID)
 		r.must(err)
 		slices.Sort(rec.Rooms)
