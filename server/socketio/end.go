@@ -80,7 +80,11 @@ func (s *Socket) finish() {
 	if s.owner.PID != "" {
 		// One that was never accepted may still have claimed a session that is
 		// worth keeping; one whose OnConnect was cut short is worth nothing.
-		if s.greeted && settled && reason.Recovers() || !s.greeted && s.recovered {
+		// A connection may be fenced without a newer owner (a node that was
+		// reaped, a link lost in the middle of a cut): its client comes back for
+		// the session. If there is a newer owner, the adapter ignores both.
+		keep := reason.Recovers() || reason == ReasonTakenOver
+		if s.greeted && settled && keep || !s.greeted && s.recovered {
 			srv.adapter.Gone(s.owner)
 		} else {
 			srv.adapter.End(s.owner)
