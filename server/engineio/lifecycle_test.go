@@ -83,15 +83,19 @@ func TestMessageThatNeverEnds(t *testing.T) {
 			c := h.dial("&EIO=4")
 			c.open()
 			c.raw(begin)
+			var pings sync.WaitGroup
 			if name == "fragments" {
-				go func() {
+				pings.Go(func() {
 					for range 20 {
-						_, _ = c.nc.Write(frame(0x80|opPing, nil))
+						if _, err := c.nc.Write(frame(0x80|opPing, nil)); err != nil {
+							return // ended, as it should
+						}
 						time.Sleep(50 * time.Millisecond)
 					}
-				}()
+				})
 			}
 			c.expectEnd()
+			pings.Wait()
 		})
 	}
 	// Those that come in time, in two pieces, are taken, however long they take
