@@ -20,8 +20,16 @@ type Config struct {
 	Redis    Redis
 	Node     Node
 
+	// CloudRun is what the platform says of itself; no setting.
+	CloudRun CloudRun
+
 	// origin says for each setting where its value came from.
 	origin map[string]string
+}
+
+// CloudRun names what runs the process; zero elsewhere.
+type CloudRun struct {
+	Service, Revision string
 }
 
 // HTTP is the listener and the limits of plain HTTP.
@@ -35,6 +43,7 @@ type HTTP struct {
 	BodyTimeout    time.Duration
 	IdleTimeout    time.Duration
 	StopTimeout    time.Duration
+	DrainWindow    time.Duration
 	MaxHeaderBytes int
 }
 
@@ -55,6 +64,8 @@ type Engine struct {
 	ConnectTimeout        time.Duration
 	PollHold              time.Duration
 	WriteTimeout          time.Duration
+	MaxAge                time.Duration // 0: none
+	MaxAgeJitter          time.Duration
 	MaxHTTPBufferSize     int64
 	MaxPayloadPackets     int
 	QueueBytes            int

@@ -19,7 +19,7 @@ func clean(t *testing.T) {
 	t.Helper()
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, envPrefix) || name == "PORT" || name == "REDIS_URL" {
+		if strings.HasPrefix(name, envPrefix) || name == "PORT" || name == "REDIS_URL" || strings.HasPrefix(name, "K_") {
 			t.Setenv(name, "") // restored at the end
 			if err := os.Unsetenv(name); err != nil {
 				t.Fatal(err)
@@ -54,6 +54,11 @@ func TestTable(t *testing.T) {
 		if err := s.assign(c, s.initial); err != nil {
 			t.Errorf("%s: default %q: %v", s.key, s.initial, err)
 		}
+		if s.cloudRun != "" {
+			if err := s.assign(&Config{}, s.cloudRun); err != nil {
+				t.Errorf("%s: default on Cloud Run %q: %v", s.key, s.cloudRun, err)
+			}
+		}
 		if got := s.show(c); got != s.initial {
 			t.Errorf("%s: default %q shows as %q", s.key, s.initial, got)
 		}
@@ -85,6 +90,52 @@ func TestDefaults(t *testing.T) {
 	}
 	if got := c.Origin("http.port"); got != "default" {
 		t.Errorf("origin %q", got)
+	}
+}
+
+// TestCloudRun: what its environment changes, and that settings still win.
+func TestCloudRun(t *testing.T) {
+	clean(t)
+	t.Setenv("K_SERVICE", "chat")
+	t.Setenv("K_REVISION", "chat-00007-abc")
+	t.Setenv("PORT", "8080")
+	t.Setenv("ANTCHAT_LOGGING_FORMAT", "text")
+	c, _, err := Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.CloudRun != (CloudRun{"chat", "chat-00007-abc"}) || c.HTTP.Port != 8080 || c.HTTP.TrustedProxies != 1 ||
+		c.Engine.MaxAge != 59*time.Minute || c.Engine.MaxAgeJitter != 4*time.Minute || c.Logging.Format != "text" {
+		t.Errorf("%+v", c)
+	}
+	if got := c.Origin("http.trusted_proxies"); got != "default on Cloud Run" {
+		t.Errorf("origin %q", got)
+	}
+	var printed strings.Builder
+	if err := c.Write(&printed); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.Join(strings.Fields(printed.String()), " "), "trusted_proxies: 1 # default on Cloud Run ") {
+		t.Errorf("--print-config does not say where trusted_proxies came from:\n%s", &printed)
+	}
+	if c, _, err = Load([]string{"--http.trusted_proxies", "2", "--engine.max_age", "0"}); err != nil || c.HTTP.TrustedProxies != 2 || c.Engine.MaxAge != 0 {
+		t.Errorf("flags do not win: %+v, %v", c, err)
+	}
+}
+
+// TestFittedDefaults: a default gives way to a setting that it must fit, and a
+// setting that does not fit is refused.
+func TestFittedDefaults(t *testing.T) {
+	clean(t)
+	c, _, err := Load([]string{"--http.stop_timeout", "1s", "--engine.max_age", "5m"})
+	if err != nil || c.HTTP.DrainWindow != 500*time.Millisecond || c.Engine.MaxAgeJitter != 30*time.Second {
+		t.Errorf("drain_window %v, max_age_jitter %v, %v", c.HTTP.DrainWindow, c.Engine.MaxAgeJitter, err)
+	}
+	if _, _, err := Load([]string{"--http.drain_window", "5s"}); err == nil {
+		t.Error("a drain window of more than half the stop timeout was taken")
+	}
+	if _, _, err := Load([]string{"--engine.max_age", "1m", "--engine.max_age_jitter", "1m"}); err == nil {
+		t.Error("a jitter as long as the age was taken")
 	}
 }
 

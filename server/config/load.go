@@ -21,6 +21,11 @@ const (
 	envTest = envPrefix + "TEST_"
 	// envConfig names the file, as --config does.
 	envConfig = envPrefix + "CONFIG"
+	// envService and envRevision are set by Cloud Run, and by other platforms
+	// made of Knative, for every container (Cloud Run's container runtime
+	// contract, "Environment variables").
+	envService  = "K_SERVICE"
+	envRevision = "K_REVISION"
 	// maxFile bounds the file of settings, in bytes.
 	maxFile = 1 << 20
 )
@@ -66,9 +71,12 @@ func Load(args []string) (*Config, Request, error) {
 		return nil, request, err
 	}
 
-	c := &Config{origin: map[string]string{}}
+	c := &Config{origin: map[string]string{}, CloudRun: CloudRun{Service: os.Getenv(envService), Revision: os.Getenv(envRevision)}}
 	for _, s := range settings {
 		v.SetDefault(s.key, s.initial)
+		if c.CloudRun.Service != "" && s.cloudRun != "" {
+			v.SetDefault(s.key, s.cloudRun)
+		}
 		names := []string{s.key, s.env()}
 		// A platform that sets PORT to nothing has not set it.
 		if s.also != "" && os.Getenv(s.also) != "" {
@@ -79,6 +87,9 @@ func Load(args []string) (*Config, Request, error) {
 		_ = v.BindPFlag(s.key, flags.Lookup(s.key))
 
 		c.origin[s.key] = origin(s, names[1:], v, flags, file)
+		if c.origin[s.key] == "default" && c.CloudRun.Service != "" && s.cloudRun != "" {
+			c.origin[s.key] = "default on Cloud Run"
+		}
 		text, ok := plain(v.Get(s.key))
 		if !ok {
 			return nil, request, s.refuse(c, "what stands there", s.allowance())
@@ -90,7 +101,8 @@ func Load(args []string) (*Config, Request, error) {
 	return c, request, c.related()
 }
 
-// Origin says where a setting's value came from: "default", "file PATH",
+// Origin says where a setting's value came from: "default", "default on Cloud
+// Run" (of settings whose default is another one there), "file PATH",
 // "environment NAME" or "flag --NAME".
 func (c *Config) Origin(key string) string { return c.origin[key] }
 

@@ -43,6 +43,9 @@ func (s *setting) help(b *strings.Builder) {
 	if s.unit != "" {
 		facts += " " + s.unit
 	}
+	if s.cloudRun != "" {
+		facts += ", on Cloud Run " + s.cloudRun
+	}
 	if s.least != "" {
 		facts += ", from " + s.least + " to " + s.most
 	}

@@ -29,6 +29,8 @@ type setting struct {
 	// setting's own is not set.
 	also   string
 	secret bool // never shown
+	// cloudRun is the default on Cloud Run, if it is another one there.
+	cloudRun string
 }
 
 // env is the setting's own environment variable.
@@ -59,8 +61,8 @@ var settings = []*setting{
 		about: "Address to listen on; empty means all addresses of the machine."},
 	{key: "http.port", field: func(c *Config) any { return &c.HTTP.Port }, initial: "3000", least: "0", most: "65535", also: "PORT",
 		about: "Port to listen on; with 0 the system chooses one."},
-	{key: "http.trusted_proxies", field: func(c *Config) any { return &c.HTTP.TrustedProxies }, initial: "0", least: "0", most: "16", unit: "proxies",
-		about: "How many proxies in front of the server are believed when they say (X-Forwarded-For) where a request came from. With 0 nothing is believed. Cloud Run: 1."},
+	{key: "http.trusted_proxies", field: func(c *Config) any { return &c.HTTP.TrustedProxies }, initial: "0", least: "0", most: "16", unit: "proxies", cloudRun: "1",
+		about: "How many proxies in front of the server are believed when they say (X-Forwarded-For) where a request came from. With 0 nothing is believed."},
 	{key: "http.tls_cert", field: func(c *Config) any { return &c.HTTP.TLSCert },
 		about: "PEM file with the certificate chain; with http.tls_key it turns TLS on."},
 	{key: "http.tls_key", field: func(c *Config) any { return &c.HTTP.TLSKey },
@@ -73,6 +75,8 @@ var settings = []*setting{
 		about: "How long an idle keep-alive connection is kept."},
 	{key: "http.stop_timeout", field: func(c *Config) any { return &c.HTTP.StopTimeout }, initial: "8s", least: "100ms", most: "10m",
 		about: "How long a stop may take before what is left is cut off. Cloud Run kills after 10s."},
+	{key: "http.drain_window", field: func(c *Config) any { return &c.HTTP.DrainWindow }, initial: "4s", least: "0", most: "10m",
+		about: "At a stop of a node that is not alone on its Redis, connections are closed spread over this time, so that their clients do not come to the others all at once; new ones are refused meanwhile. At most half of http.stop_timeout, as the default is if that is less. 0 closes all at once, as a single node always does."},
 	{key: "http.max_header_bytes", field: func(c *Config) any { return &c.HTTP.MaxHeaderBytes }, initial: "16384", least: "1024", most: "1048576", unit: "bytes",
 		about: "Limit of a request's line and headers."},
 
@@ -99,6 +103,10 @@ var settings = []*setting{
 		about: "How long a poll waits for something to send. Shorter than the 10s after which common mobile HTTP clients give up."},
 	{key: "engine.write_timeout", field: func(c *Config) any { return &c.Engine.WriteTimeout }, initial: "20s", least: "50ms", most: "10m",
 		about: "How long a client may leave what is sent to it unread before it is closed."},
+	{key: "engine.max_age", field: func(c *Config) any { return &c.Engine.MaxAge }, initial: "0s", least: "0", most: "720h", cloudRun: "59m",
+		about: "A WebSocket is closed at this age, before a platform that limits the time of a request cuts it off; its client comes back at once and recovers. 0 means never. Polls are short requests and are left alone. Cloud Run's limit is the service's timeout, at most 1h."},
+	{key: "engine.max_age_jitter", field: func(c *Config) any { return &c.Engine.MaxAgeJitter }, initial: "4m", least: "0", most: "720h",
+		about: "Each WebSocket's age is shorter than engine.max_age by a random part of this, so that those that were opened together are not closed together. Less than engine.max_age; the default is a tenth of that if that is less."},
 	{key: "engine.max_http_buffer_size", field: func(c *Config) any { return &c.Engine.MaxHTTPBufferSize }, initial: "1000000", least: "1024", most: "104857600", unit: "bytes",
 		about: "Limit of one message, and of one request's body."},
 	{key: "engine.max_payload_packets", field: func(c *Config) any { return &c.Engine.MaxPayloadPackets }, initial: "1000", least: "16", most: "100000", unit: "packets",
@@ -172,7 +180,7 @@ var settings = []*setting{
 
 	{key: "logging.level", field: func(c *Config) any { return &c.Logging.Level }, initial: "info", allowed: []string{"debug", "info", "warn", "error"},
 		about: "The least important lines that are written."},
-	{key: "logging.format", field: func(c *Config) any { return &c.Logging.Format }, initial: "auto", allowed: []string{"auto", "text", "json"},
+	{key: "logging.format", field: func(c *Config) any { return &c.Logging.Format }, initial: "auto", allowed: []string{"auto", "text", "json"}, cloudRun: "json",
 		about: "Form of the lines: auto means text on a terminal and JSON elsewhere."},
 
 	{key: "redis.url", field: func(c *Config) any { return &c.Redis.URL }, secret: true, also: "REDIS_URL", check: checkRedis,
@@ -195,8 +203,15 @@ func find(key string) *setting {
 	return settings[i]
 }
 
-// related checks settings that only make sense together.
+// related checks settings that only make sense together, and fits defaults to
+// what was set.
 func (c *Config) related() error {
+	if c.origin["http.drain_window"] == "default" {
+		c.HTTP.DrainWindow = min(c.HTTP.DrainWindow, c.HTTP.StopTimeout/2)
+	}
+	if c.origin["engine.max_age_jitter"] == "default" && c.Engine.MaxAge > 0 {
+		c.Engine.MaxAgeJitter = min(c.Engine.MaxAgeJitter, c.Engine.MaxAge/10)
+	}
 	switch {
 	case c.HTTP.TLSCert != "" && c.HTTP.TLSKey == "":
 		return &Error{"http.tls_key", "is not set, but http.tls_cert is: allowed are both or neither"}
@@ -206,6 +221,10 @@ func (c *Config) related() error {
 		return &Error{"dedupe.window", fmt.Sprintf("%s is shorter than recovery.window (%s): a client that comes back could not retry safely; allowed is at least that", short(c.Dedupe.Window), short(c.Recovery.Window))}
 	case c.Log.MaxAge < c.Recovery.Window:
 		return &Error{"log.max_age", fmt.Sprintf("%s is shorter than recovery.window (%s): what a client missed would be gone; allowed is at least that", short(c.Log.MaxAge), short(c.Recovery.Window))}
+	case c.Engine.MaxAge > 0 && c.Engine.MaxAgeJitter >= c.Engine.MaxAge:
+		return &Error{"engine.max_age_jitter", fmt.Sprintf("%s is not less than engine.max_age (%s): connections would be closed as soon as they are opened; allowed is less", short(c.Engine.MaxAgeJitter), short(c.Engine.MaxAge))}
+	case 2*c.HTTP.DrainWindow > c.HTTP.StopTimeout:
+		return &Error{"http.drain_window", fmt.Sprintf("%s is more than half of http.stop_timeout (%s), which must also suffice for the last connections to take what is queued; allowed is at most half of it", short(c.HTTP.DrainWindow), short(c.HTTP.StopTimeout))}
 	case len(c.Engine.Transports) == 0:
 		return &Error{"engine.transports", "is empty: allowed are one or both of polling, websocket"}
 	case c.Engine.CookieSecure && c.Engine.Cookie == "":
