@@ -32,6 +32,13 @@
 // ReadHeaderTimeout, IdleTimeout and MaxHeaderBytes. Its ReadTimeout and
 // WriteTimeout do not cut a held poll short.
 //
+// # The end of a session by the server's own wish
+//
+// A WebSocket that has reached Options.MaxAge, and every session in
+// [Server.Drain], is closed by its transport, never by a packet of a layer above
+// that a client would take as final. A Handler that is a [Finisher] is asked
+// first, so that no answer is under way.
+//
 // # What it must not know
 //
 // Anything of Socket.IO, rooms or the chat; it imports no package of this

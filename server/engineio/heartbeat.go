@@ -18,7 +18,7 @@ func (s *Session) startHeartbeatLocked() {
 		d += s.srv.o.PingTimeout
 	}
 	s.due = s.srv.wheel.clock() + int64(d)
-	s.srv.wheel.set(&s.beat, d)
+	s.setBeatLocked(d)
 }
 
 // heardLocked notes that a packet has come.
@@ -31,7 +31,7 @@ func (s *Session) heardLocked() {
 		s.waiting = false
 		s.due += int64(o.PingInterval - o.PingTimeout)
 		if o.PingInterval < o.PingTimeout {
-			s.srv.wheel.set(&s.beat, time.Duration(s.due-s.srv.wheel.clock()))
+			s.setBeatLocked(time.Duration(s.due - s.srv.wheel.clock()))
 		}
 	}
 }
@@ -56,8 +56,8 @@ func (s *Session) overdueLocked() bool {
 	return s.srv.wheel.clock() >= due
 }
 
-// expired is called by the wheel: at due, or at an earlier value of it, or when
-// closing has taken too long.
+// expired is called by the wheel: at due, or at an earlier value of it, when the
+// WebSocket has reached its age, or when closing has taken too long.
 func (s *Session) expired() {
 	s.mu.Lock()
 	if s.state == stateClosed {
@@ -65,8 +65,15 @@ func (s *Session) expired() {
 		return
 	}
 	w := s.srv.wheel
-	if left := time.Duration(s.due - w.clock()); left >= w.tick {
-		w.set(&s.beat, left)
+	aged := s.agedLocked()
+	if left := time.Duration(s.due - w.clock()); left >= w.tick || aged {
+		if aged {
+			// A heartbeat that is due as well comes at the next tick.
+			defer s.retire(ReasonMaxAge)
+			w.set(&s.beat, left)
+		} else {
+			s.setBeatLocked(left)
+		}
 		s.mu.Unlock()
 		return
 	}
@@ -82,7 +89,7 @@ func (s *Session) expired() {
 		s.due = now
 	}
 	s.due += int64(s.srv.o.PingTimeout)
-	w.set(&s.beat, time.Duration(s.due-w.clock()))
+	s.setBeatLocked(time.Duration(s.due - w.clock()))
 	s.queue.push(packetPing)
 	s.kickLocked(false)
 	s.mu.Unlock()

@@ -41,6 +41,14 @@ type Options struct {
 	// next ping, as Node does.
 	PollHold time.Duration
 
+	// MaxAge is the age at which a WebSocket is closed, as ReasonMaxAge: before a
+	// platform that limits the time of a request cuts it off. Default 0: never.
+	MaxAge time.Duration
+	// MaxAgeJitter shortens each WebSocket's MaxAge by a random part of it, so
+	// that what was opened together is not closed together. Less than MaxAge.
+	// Default 0.
+	MaxAgeJitter time.Duration
+
 	// MaxHTTPBufferSize limits a POST body, a WebSocket message and, as
 	// maxPayload in the open packet, what a revision 4 client joins in one POST;
 	// polls are filled up to it too. In bytes. Default 1,000,000.

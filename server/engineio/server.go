@@ -36,6 +36,7 @@ type Server struct {
 	sessions  map[string]*Session
 	count     int // sessions, and handshakes that will be one
 	addresses map[string]int
+	draining  bool // no new sessions
 	closing   bool
 }
 
@@ -72,6 +73,37 @@ func (s *Server) Sessions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.sessions)
+}
+
+// drainPace is the slowest pace of Drain, per session: few sessions are no wave.
+const drainPace = 20 * time.Millisecond
+
+// Drain refuses new sessions and closes those that there are as ReasonShutdown,
+// one after the other, evenly over window or less: so that clients do not come
+// to other servers all at once. A session that polls is served until its turn. It
+// returns when the last one has begun to close, or when ctx ends; Close ends what
+// is left. It must return before Close is called.
+func (s *Server) Drain(ctx context.Context, window time.Duration) {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	// In a map's order, which is no order. Handshakes that are under way are
+	// Close's.
+	all := s.list()
+	window = min(window, time.Duration(len(all))*drainPace)
+	began := time.Now()
+	tick := time.NewTicker(max(window/500, time.Millisecond))
+	defer tick.Stop()
+	for i, session := range all {
+		for due := time.Duration(float64(window) * float64(i) / float64(len(all))); time.Since(began) < due; {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+		session.retire(ReasonShutdown)
+	}
 }
 
 // Close refuses new sessions, closes every session as ReasonShutdown, and waits
@@ -249,7 +281,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 		s.unreserve(session.facts.address)
 		return
 	}
-	ws := &webSocket{s: session, conn: newConn(nc), b64: session.b64}
+	ws := &webSocket{s: session, conn: newConn(nc), b64: session.b64, ends: s.newAge()}
 	session.ws = ws
 	session.held = true
 	open := s.openPacket(session)
@@ -370,7 +402,7 @@ func (s *Server) reserve(address string) (RefusalCode, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closing:
+	case s.closing || s.draining:
 		return RefusedShutdown, false
 	case s.o.MaxSessions > 0 && s.count >= s.o.MaxSessions:
 		return RefusedCapacity, false

@@ -17,9 +17,10 @@ const (
 	ReasonPingTimeout       = "ping timeout"         // no sign of life
 	ReasonForcedClose       = "forced close"         // closed by the application
 	ReasonForcedServerClose = "forced server close"  // closed by the server
-	ReasonShutdown          = "server shutting down" // Server.Close
+	ReasonShutdown          = "server shutting down" // Server.Close, Server.Drain
 	ReasonParseError        = "parse error"          // undecodable input, or the Handler's error
 	ReasonSlowClient        = "slow client"          // its queue was full or did not move
+	ReasonMaxAge            = "maximum age"          // Options.MaxAge
 )
 
 var (
@@ -92,6 +93,7 @@ type Session struct {
 	dirty      bool      // on the flusher's list
 	probed     bool      // candidate has been probed: polls are not held
 	peerClosed bool      // the peer's WebSocket close frame has arrived
+	retiring   bool      // retire has begun
 
 	// Immutable too; here they fill what the compiler would leave empty.
 	revision    byte

@@ -24,7 +24,7 @@ func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q url.Valu
 	if err != nil {
 		return
 	}
-	ws := &webSocket{s: session, conn: newConn(nc), b64: wantsBase64(q)}
+	ws := &webSocket{s: session, conn: newConn(nc), b64: wantsBase64(q), ends: s.newAge()}
 	if ws.conn.writeAll(answer, s.o.WriteTimeout) != nil {
 		ws.conn.close()
 		return
@@ -138,6 +138,9 @@ func (s *Session) take(w *webSocket) bool {
 	// Revision 3 too: Node stops watching there, and a silent upgraded client
 	// lives for ever.
 	s.heardLocked()
+	if w.ends != 0 {
+		s.setBeatLocked(time.Duration(s.due - s.srv.wheel.clock()))
+	}
 	if s.queue.count > 0 {
 		s.kickLocked(false)
 	}

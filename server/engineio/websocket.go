@@ -18,6 +18,8 @@ import (
 type webSocket struct {
 	s    *Session
 	conn conn
+	// ends is when its age is reached (newAge); it stands here for its size.
+	ends uint32
 	b64  bool // its request asked for base64
 
 	// Owned by the reading goroutine.

@@ -1,7 +1,9 @@
 package socketio
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,6 +111,25 @@ func (c *Client) decode() {
 		c.decoding = true
 		c.decoder = c.server.decoders[c.protocol()-4].Again()
 	}
+}
+
+// Finish calls done when all events that have come are handled and answered, or
+// when within has passed.
+func (c *Client) Finish(within time.Duration, done func()) {
+	if !slices.ContainsFunc(c.sockets(), (*Socket).working) {
+		done()
+		return
+	}
+	c.server.tasks.begin()
+	go func() {
+		defer c.server.tasks.end()
+		defer done()
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		defer cancel()
+		for _, s := range c.sockets() {
+			s.awaitIdle(ctx)
+		}
+	}()
 }
 
 // Closed ends the client's sockets. It is the last call.

@@ -66,10 +66,39 @@ func (s *Socket) next() (p *packet.Packet, ended bool) {
 		return nil, true
 	}
 	s.running = false
+	s.signalLocked() // awaitIdle
 	return nil, false
 }
 
-// signalLocked wakes a reader that waits for space in the inbox.
+// working says that events are handled, or wait for that.
+func (s *Socket) working() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running && s.state != socketEnded
+}
+
+// awaitIdle waits until the socket has nothing to do, or has ended.
+func (s *Socket) awaitIdle(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		if !s.running || s.state == socketEnded {
+			s.mu.Unlock()
+			return
+		}
+		if s.space == nil {
+			s.space = make(chan struct{})
+		}
+		space := s.space
+		s.mu.Unlock()
+		select {
+		case <-space:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// signalLocked wakes who waits for space in the inbox, or for its end.
 func (s *Socket) signalLocked() {
 	if s.space != nil {
 		close(s.space)

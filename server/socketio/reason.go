@@ -28,6 +28,9 @@ const (
 	ReasonParseError DisconnectReason = "parse error"
 	// ReasonSlowClient: the client did not read what it was sent (recovers).
 	ReasonSlowClient DisconnectReason = "slow client"
+	// ReasonMaxAge: the connection has reached the age at which the server closes
+	// it (recovers).
+	ReasonMaxAge DisconnectReason = "maximum age"
 	// ReasonTakenOver: the session continues on a newer connection.
 	ReasonTakenOver DisconnectReason = "session taken over"
 )
@@ -36,7 +39,7 @@ const (
 func (r DisconnectReason) Recovers() bool {
 	switch r {
 	case ReasonTransportClose, ReasonTransportError, ReasonPingTimeout, ReasonForcedClose,
-		ReasonForcedServerClose, ReasonShutdown, ReasonSlowClient:
+		ReasonForcedServerClose, ReasonShutdown, ReasonSlowClient, ReasonMaxAge:
 		return true
 	}
 	return false
