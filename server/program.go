@@ -200,53 +200,6 @@ func (p *program) run(ctx context.Context) error {
 	}
 }
 
-// stop ends what newProgram and listen have started, as far as they came, in
-// the order that the package's doc names. It takes at most http.stop_timeout;
-// an error says what did not end cleanly.
-func (p *program) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), p.config.HTTP.StopTimeout)
-	defer cancel()
-	p.stopping.Store(true)
-
-	var errs []error
-	end := func(what string, f func(context.Context) error) {
-		if err := f(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop %s: %w", what, err))
-		}
-	}
-	if p.http != nil {
-		// Shutdown waits for held polls, which end with their sessions.
-		quiet := make(chan struct{})
-		go func() {
-			defer close(quiet)
-			end("listener", p.http.Shutdown)
-		}()
-		p.silent.close()
-		engine := p.engine.Close(ctx)
-		<-quiet
-		end("sessions", func(context.Context) error { return engine })
-		_ = p.http.Close() // what Shutdown's time did not suffice for
-	} else if p.engine != nil {
-		end("sessions", p.engine.Close)
-	}
-	if p.listener != nil {
-		_ = p.listener.Close() // closed already if it was served
-	}
-	if p.sockets != nil {
-		end("sockets", p.sockets.Close)
-	}
-	if p.chat != nil {
-		end("chat", p.chat.Close)
-	}
-	if p.adapter != nil {
-		end("store", p.adapter.Close)
-	}
-	if p.gateway != nil {
-		end("page", func(context.Context) error { return p.gateway.Close() })
-	}
-	return errors.Join(errs...)
-}
-
 func tlsSettings(c *config.Config) (*tls.Config, error) {
 	if c.HTTP.TLSCert == "" {
 		return nil, nil
@@ -341,6 +294,8 @@ func engineOptions(c *config.Config, logger *slog.Logger) engineio.Options {
 		WriteTimeout:          c.Engine.WriteTimeout,
 		BodyTimeout:           c.HTTP.BodyTimeout,
 		PollHold:              c.Engine.PollHold,
+		MaxAge:                c.Engine.MaxAge,
+		MaxAgeJitter:          c.Engine.MaxAgeJitter,
 		MaxHTTPBufferSize:     c.Engine.MaxHTTPBufferSize,
 		MaxPayloadPackets:     c.Engine.MaxPayloadPackets,
 		QueueBytes:            c.Engine.QueueBytes,

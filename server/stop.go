@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// stopReserve is the part of http.stop_timeout, at most, that is kept for what
+// comes after the connections: handlers, the chat, the store.
+const stopReserve = time.Second
+
+// askNodes bounds the question whether there are other nodes. Without an answer
+// it is taken that there are.
+const askNodes = 500 * time.Millisecond
+
+// stop ends what newProgram and listen have started, as far as they came, in
+// the order that the package's doc names. It takes at most http.stop_timeout;
+// an error says what did not end cleanly.
+func (p *program) stop() error {
+	whole := p.config.HTTP.StopTimeout
+	ctx, cancel := context.WithTimeout(context.Background(), whole)
+	defer cancel()
+	connections, cancel := context.WithTimeout(ctx, whole-min(stopReserve, whole/5))
+	defer cancel()
+	p.stopping.Store(true)
+
+	var errs []error
+	end := func(ctx context.Context, what string, f func(context.Context) error) {
+		if err := f(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", what, err))
+		}
+	}
+	if p.http != nil {
+		p.drain(connections)
+		// Shutdown waits for held polls, which end with their sessions.
+		quiet := make(chan struct{})
+		go func() {
+			defer close(quiet)
+			end(connections, "listener", p.http.Shutdown)
+		}()
+		p.silent.close()
+		engine := p.engine.Close(connections)
+		<-quiet
+		end(ctx, "sessions", func(context.Context) error { return engine })
+		_ = p.http.Close() // what Shutdown's time did not suffice for
+	} else if p.engine != nil {
+		end(ctx, "sessions", p.engine.Close)
+	}
+	if p.listener != nil {
+		_ = p.listener.Close() // closed already if it was served
+	}
+	if p.sockets != nil {
+		end(ctx, "sockets", p.sockets.Close)
+	}
+	if p.chat != nil {
+		end(ctx, "chat", p.chat.Close)
+	}
+	if p.adapter != nil {
+		end(ctx, "store", p.adapter.Close)
+	}
+	if p.gateway != nil {
+		end(ctx, "page", func(context.Context) error { return p.gateway.Close() })
+	}
+	return errors.Join(errs...)
+}
+
+// drain closes the connections one after the other, over http.drain_window, if
+// there is another node to which their clients can go. Until then the listener
+// stays open, to answer "not now" to those who are sent here all the same, and to
+// the polls of sessions whose turn has not come.
+func (p *program) drain(ctx context.Context) {
+	if p.config.HTTP.DrainWindow <= 0 || p.listener == nil {
+		return
+	}
+	ask, cancel := context.WithTimeout(ctx, askNodes)
+	nodes, err := p.adapter.Nodes(ask)
+	cancel()
+	if err == nil && len(nodes) < 2 {
+		return // who is sent away early would only wait longer
+	}
+	// A balancer's kept connection would bring the next request here.
+	p.http.SetKeepAlivesEnabled(false)
+	p.logger.Info("draining", "sessions", p.engine.Sessions(), "window", p.config.HTTP.DrainWindow)
+	p.engine.Drain(ctx, p.config.HTTP.DrainWindow)
+}
