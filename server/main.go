@@ -71,10 +71,15 @@ func complain(w io.Writer, err error) {
 
 func command(ctx context.Context, args []string, stdout, stderr *os.File) error {
 	c, request, err := config.Load(args)
+	if request == config.Doctor {
+		return diagnose(ctx, c, err, stdout)
+	}
 	if err != nil {
 		return err
 	}
 	switch request {
+	case config.Healthcheck:
+		return healthcheck(ctx, c, stdout)
 	case config.Help:
 		return config.WriteHelp(stdout)
 	case config.Version:

@@ -135,7 +135,7 @@ func TestWrongStarts(t *testing.T) {
 }
 
 func TestAnswersAndEnds(t *testing.T) {
-	for flag, want := range map[string]string{"--help": "--engine.ping_interval", "-h": "ANTCHAT_HTTP_PORT, PORT", "--version": "antchat ", "--print-config": "(hidden)"} {
+	for flag, want := range map[string]string{"--help": "--engine.ping_interval", "-h": "ANTCHAT_HTTP_PORT, PORT", "--version": "antchat ", "version": "antchat ", "--print-config": "(hidden)"} {
 		cmd := process(t, []string{"REDIS_URL=redis://:hunter2@10.0.0.1:6379"}, flag)
 		out, err := cmd.Output()
 		if err != nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "hunter2") {

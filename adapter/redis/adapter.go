@@ -67,14 +67,8 @@ func Open(o Options) (*Adapter, error) {
 	if o.NodeID == "" {
 		o.NodeID = random(5)[:6]
 	}
-	if o.Lanes == 0 {
-		o.Lanes = 1
-		if conn.form == cluster {
-			o.Lanes = adapter.MaxLanes
-		}
-	}
-	if o.Lanes > adapter.MaxLanes {
-		return nil, fmt.Errorf("redis: %d lanes, %d are allowed", o.Lanes, adapter.MaxLanes)
+	if err := o.fixLanes(conn.form); err != nil {
+		return nil, err
 	}
 	a := &Adapter{
 		o: o, node: o.NodeID, conn: conn,

@@ -112,8 +112,11 @@ func (a *Adapter) laneOf(namespace, room string) *lane {
 // laneOfPID is the lane of a session's own record.
 func (a *Adapter) laneOfPID(pid string) *lane { return a.laneOf("", pid) }
 
-func (a *Adapter) base(n int) string {
-	return "ac1:" + a.o.Prefix + "{L" + strconv.Itoa(n) + "}:"
+func (a *Adapter) base(n int) string { return a.o.base(n) }
+
+// base begins the names of a lane's keys and channels.
+func (o *Options) base(lane int) string {
+	return "ac1:" + o.Prefix + "{L" + strconv.Itoa(lane) + "}:"
 }
 
 // push hands an item to the sequencer.

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/antchat/antchat/adapter"
 )
 
 // Options of an adapter. URL is required; a zero field means the default
@@ -169,6 +171,21 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("redis: Lease %v is below twice the Beat %v", o.Lease, o.Beat)
 	}
 	return o, nil
+}
+
+// fixLanes sets how many lanes there are, once the URL has said what kind of
+// Redis it is.
+func (o *Options) fixLanes(f form) error {
+	if o.Lanes == 0 {
+		o.Lanes = 1
+		if f == cluster {
+			o.Lanes = adapter.MaxLanes
+		}
+	}
+	if o.Lanes > adapter.MaxLanes {
+		return fmt.Errorf("redis: %d lanes, %d are allowed", o.Lanes, adapter.MaxLanes)
+	}
+	return nil
 }
 
 func def[T comparable](v *T, d T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -34,11 +35,16 @@ const (
 type Request int
 
 const (
-	Run     Request = iota
-	Help            // --help: WriteHelp, then end
-	Version         // --version
-	Print           // --print-config: Config.Write, then end
+	Run         Request = iota
+	Help                // --help: WriteHelp, then end
+	Version             // version, --version
+	Print               // --print-config: Config.Write, then end
+	Doctor              // doctor: say what is wrong with the surroundings, then end
+	Healthcheck         // healthcheck: ask the server on this machine, then end
 )
+
+// commands are the words that the command line may hold beside settings.
+var commands = map[string]Request{"doctor": Doctor, "healthcheck": Healthcheck, "version": Version}
 
 // Error is a wrong or unknown setting. Its text is one line that names it and
 // says what is allowed; it never shows a secret.
@@ -53,7 +59,8 @@ func (e *Error) Error() string {
 }
 
 // Load reads all settings: defaults, the file, the process's environment, and
-// args (without the program's name). Every error is an *Error.
+// args (without the program's name). Every error is an *Error; the request is
+// what was asked for also then, if that much could be read.
 func Load(args []string) (*Config, Request, error) {
 	flags := newFlags()
 	request, err := parse(flags, args)
@@ -165,15 +172,20 @@ func parse(flags *pflag.FlagSet, args []string) (Request, error) {
 	if err := flags.Parse(args); err != nil {
 		return Run, flagError(err)
 	}
+	command, ok := Run, true
 	if flags.NArg() > 0 {
-		return Run, &Error{"argument", fmt.Sprintf("%q is not allowed: settings are given as --name value; --help lists them", flags.Arg(0))}
+		command, ok = commands[flags.Arg(0)]
+	}
+	if !ok || flags.NArg() > 1 {
+		return Run, &Error{"argument", fmt.Sprintf("%q is not allowed: settings are given as --name value, and one of %s may stand before them; --help lists all",
+			flags.Arg(flags.NArg()-1), strings.Join(slices.Sorted(maps.Keys(commands)), ", "))}
 	}
 	for name, request := range map[string]Request{"help": Help, "version": Version, "print-config": Print} {
 		if on, err := flags.GetBool(name); err == nil && on {
 			return request, nil
 		}
 	}
-	return Run, nil
+	return command, nil
 }
 
 func flagError(err error) error {

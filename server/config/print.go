@@ -11,7 +11,15 @@ func WriteHelp(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(`Antchat: a chat server for Socket.IO clients.
 
-Usage: antchat [--config FILE] [--SETTING VALUE]...
+Usage: antchat [COMMAND] [--config FILE] [--SETTING VALUE]...
+
+Without a command it serves. Commands:
+
+    doctor         look for what would go wrong with these settings, here: files,
+                   Redis, clock, data directory; say what to change
+    healthcheck    ask the server of this machine whether it lives, as a container's
+                   health check does
+    version        show the version
 
 A setting comes from, each before the next: its flag, its environment variable,
 the YAML file, its default. The file nests settings by section:
