@@ -58,7 +58,7 @@ func TestPageIsWhole(t *testing.T) {
 	var (
 		files []string
 		named = map[string]string{"index.html": "the server"}
-		refs  = regexp.MustCompile(`(?:\bfrom\s+|\bimport\s+|\bimport\(|\bsrc=|\bhref=)"([^"]+)"`)
+		refs  = regexp.MustCompile(`(?:\bfrom\s+|\bimport\s+|\bimport\(|\bsrc=|\bhref=|"src": )"([^"]+)"`)
 	)
 	walkPage(t, func(name, text string) {
 		files = append(files, name)

@@ -148,13 +148,14 @@ export async function until(condition, what) {
  * @param {string} room
  * @param {string[]} texts
  * @param {string} [url]
+ * @param {string} [name] another for each part of a room's messages
  */
-export async function fillRoom(room, texts, url = server) {
+export async function fillRoom(room, texts, url = server, name = "fill") {
   const socket = io(url, { forceNew: true, transports: ["websocket"] });
   try {
     await call(socket, "add user", "Filler");
     await call(socket, "join room", { room });
-    await Promise.all(texts.map((message, i) => call(socket, "new message", { room, message, id: `fill-${room}-${i}` })));
+    await Promise.all(texts.map((message, i) => call(socket, "new message", { room, message, id: `${name}-${room}-${i}` })));
   } finally {
     socket.disconnect();
   }

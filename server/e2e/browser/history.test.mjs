@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { fillRoom, line, newRoom, person, shown, until } from "./chromium.mjs";
+import { fillRoom, line, newRoom, person, server, shown, until } from "./chromium.mjs";
 
 const messages = Array.from({ length: 700 }, (_, i) => `message ${i + 1}${i % 7 === 0 ? "\nwith a second line" : ""}`);
 
@@ -108,4 +108,69 @@ test("switching rooms comes back to where one was", async () => {
   await page.locator("#lines > li[data-seq='30']").waitFor();
   await until(async () => same(await inView(page), before), "the same place");
   assert.equal(await page.inputValue("#text"), "begun");
+});
+
+test("ten thousand messages: back through them all, in a page that stays small", async () => {
+  const room = newRoom();
+  const many = Array.from({ length: 10_000 }, (_, i) => `no ${i + 1}`);
+  await fillRoom(room, many);
+  const page = await person("Mina", { room });
+  await line(page, "no 10000").waitFor();
+  let most = 0;
+  // As far as a wheel goes in an hour: each page is asked for by scrolling.
+  await until(async () => {
+    const seen = await page.$eval("#scroll", (scroll) => {
+      scroll.scrollTop = 0;
+      const all = /** @type {NodeListOf<HTMLElement>} */ (scroll.querySelectorAll("li[data-seq]"));
+      return { first: Number(all[0]?.dataset.seq), count: all.length };
+    });
+    most = Math.max(most, seen.count);
+    return seen.first === 1;
+  }, "the first of ten thousand");
+  assert.ok(most <= 600, `${most} lines were held`);
+  const held = await shown(page);
+  assert.deepEqual(held, many.slice(0, held.length));
+});
+
+test("a burst of 200 messages a second: the page goes on answering, and misses none", async () => {
+  const room = newRoom();
+  const page = await person("Mina", { room });
+  const texts = Array.from({ length: 1_000 }, (_, i) => `burst ${i}`);
+  const burst = (async () => {
+    for (let i = 0; i < texts.length; i += 50) {
+      await fillRoom(room, texts.slice(i, i + 50), server, `burst-${i}`);
+      await new Promise((done) => setTimeout(done, 250));
+    }
+  })();
+  // A key that is pressed meanwhile is there at once, at the latest when the deadline ends.
+  for (const key of "typed in the middle of it") await page.press("#text", key === " " ? "Space" : key);
+  assert.equal(await page.inputValue("#text"), "typed in the middle of it");
+  await burst;
+  await line(page, "burst 999").waitFor();
+  const held = await shown(page);
+  assert.deepEqual(held, texts.slice(-held.length));
+  assert.ok(await atEnd(page));
+});
+
+test("search: what is loaded, marked, one after the other", async () => {
+  const room = newRoom();
+  await fillRoom(room, ["Needle one", ...messages.slice(0, 30), "a needle, and a NEEDLE", ...messages.slice(30, 40)]);
+  const page = await person("Mina", { room });
+  await line(page, messages[39]).waitFor();
+  await page.getByRole("button", { name: "Search" }).click();
+  await page.keyboard.type("needle");
+  await page.locator("#search-count", { hasText: "1 of 2" }).waitFor();
+  assert.deepEqual(await page.locator("mark").allTextContents(), ["Needle", "needle", "NEEDLE"]);
+  await page.locator("#lines > li.current", { hasText: "a needle, and a NEEDLE" }).waitFor();
+  await page.keyboard.press("Enter");
+  const first = page.locator("#lines > li.current", { hasText: "Needle one" });
+  await first.waitFor();
+  await until(() => first.evaluate((e) => e.getBoundingClientRect().top >= 0), "it to be in view");
+  await page.getByRole("button", { name: "Newer match" }).click();
+  await page.locator("#search-count", { hasText: "1 of 2" }).waitFor();
+  await page.fill("#search-text", "haystack");
+  await page.locator("#search-count", { hasText: "Nothing found" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("#search").waitFor({ state: "hidden" });
+  assert.equal(await page.locator("mark").count(), 0);
 });

@@ -3,8 +3,10 @@
 
 import { Chat } from "./chat.js";
 import { Connection } from "./connection.js";
+import { Find } from "./find.js";
 import { Identity } from "./identity.js";
 import { keepIn } from "./keep.js";
+import { Notify } from "./notify.js";
 import { Outbox } from "./outbox.js";
 import { randomID } from "./random.js";
 import { Composer } from "./view/composer.js";
@@ -13,6 +15,8 @@ import { Messages } from "./view/messages.js";
 import { Panels } from "./view/panels.js";
 import { People } from "./view/people.js";
 import { Rooms } from "./view/rooms.js";
+import { Search } from "./view/search.js";
+import { Settings } from "./view/settings.js";
 import { Status } from "./view/status.js";
 import { Welcome } from "./view/welcome.js";
 import { languages, pick, speak, spoken, words } from "./words/words.js";
@@ -31,6 +35,7 @@ function changed() {
 }
 
 const announcer = byID("announcer", HTMLElement);
+const notify = new Notify(keep, { open: (room) => chat.open(room), changed });
 const chat = new Chat({
   identity,
   keep,
@@ -38,13 +43,15 @@ const chat = new Chat({
   connect: (session, listener) => new Connection(session, listener),
   changed,
   heard: (room, message) => {
+    notify.heard(room.name, message);
     if (room === chat.active) say(announcer, words().heard({ name: message.username, text: message.message }));
   },
 });
 
 const text = byID("text", HTMLTextAreaElement);
 const panels = new Panels((panel) => void (panel === "people" ? chat.who() : chat.explore()));
-const messages = new Messages(chat);
+const find = new Find();
+const messages = new Messages(chat, find);
 const status = new Status(chat);
 const people = new People(chat);
 const views = [
@@ -54,6 +61,8 @@ const views = [
     text.focus();
   }),
   messages,
+  new Search(chat, find, messages),
+  new Settings(notify),
   new Composer(chat, () => messages.toEnd()),
   people,
   status,

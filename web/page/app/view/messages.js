@@ -13,9 +13,13 @@ const NEAR = 400;
 const AT_END = 40;
 
 export class Messages {
-  /** @param {import("../chat.js").Chat} chat */
-  constructor(chat) {
+  /**
+   * @param {import("../chat.js").Chat} chat
+   * @param {import("../find.js").Find} find
+   */
+  constructor(chat, find) {
     this.chat = chat;
+    this.find = find;
     this.scroll = byID("scroll", HTMLElement);
     this.lines = byID("lines", HTMLElement);
     this.toNewest = byID("to-newest", HTMLButtonElement);
@@ -49,9 +53,22 @@ export class Messages {
     this.#hold();
   }
 
+  /**
+   * Brings a loaded message before the person.
+   * @param {number} seq
+   */
+  show(seq) {
+    const { room } = this;
+    if (!room) return;
+    room.place = { end: false, key: `m ${seq}`, offset: this.scroll.clientHeight / 3 };
+    this.draw();
+  }
+
   /** @param {import("../room.js").Room} room */
   *#lines(room) {
     const { timeline } = room;
+    const { find } = this;
+    const looked = new Set(find.found(room));
     const w = words();
     const lang = w.today;
     if (room.refused) yield note("refused", w.refusedRoom({ reason: reason(room.refused) }));
@@ -75,8 +92,8 @@ export class Messages {
       const first = above === null || above.username !== m.username || m.ts - above.ts > TOGETHER || this.chat.own.is(above.id ?? "", above.seq) !== mine;
       yield {
         key: `m ${m.seq}`,
-        same: `${m.ts} ${m.id} ${mine} ${first} ${lang}`,
-        make: () => line(m, mine, first),
+        same: `${m.ts} ${m.id} ${mine} ${first} ${lang}${looked.has(m.seq) ? ` ${find.current === m.seq} ${find.text}` : ""}`,
+        make: () => line(m, mine, first, looked.has(m.seq) ? find : null),
       };
       above = m;
     }
@@ -195,18 +212,25 @@ export class Messages {
  * @param {Message} m
  * @param {boolean} mine
  * @param {boolean} first of several by the same person
+ * @param {import("../find.js").Find | null} find it has what is looked for
  */
-function line(m, mine, first) {
+function line(m, mine, first, find) {
   const time = el("time", "time", timeOf(m.ts));
   time.dateTime = new Date(m.ts).toISOString();
   time.title = momentOf(m.ts);
   const name = el("span", first && !mine ? "name" : "hidden-label", m.username);
-  const body = el("div", "body", name, el("div", "said", el("p", "bubble", m.message), time));
+  const body = el("div", "body", name, el("div", "said", el("p", "bubble", ...(find ? marked(find.split(m.message)) : [m.message])), time));
   const item = el("li", `line${mine ? " mine" : ""}${first ? " first" : ""}`);
   if (!mine) item.append(first ? avatar(m.username) : el("span", "avatar none"));
   item.append(body);
   item.dataset.seq = String(m.seq);
+  if (find?.current === m.seq) item.classList.add("current");
   return item;
+}
+
+/** @param {string[]} pieces every second of which was found */
+function marked(pieces) {
+  return pieces.map((piece, i) => (i % 2 === 1 ? el("mark", "", piece) : piece));
 }
 
 /**

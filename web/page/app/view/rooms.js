@@ -66,9 +66,9 @@ export class Rooms {
         make: () => {
           const open = button("room-link", "", () => this.#open(room));
           const count = el("span", "muted", numUsers > 0 ? numUsers.toLocaleString() : "");
-          count.title = w.peopleCount({ count: numUsers });
-          open.append(el("span", "hash", "#"), el("span", "grow", room), count);
-          open.setAttribute("aria-label", `${w.joinRoom({ room })}, ${w.peopleCount({ count: numUsers })}`);
+          count.setAttribute("aria-hidden", "true");
+          open.append(el("span", "hash", "#"), el("span", "grow", room), count, el("span", "hidden-label", w.peopleCount({ count: numUsers })));
+          open.title = w.joinRoom({ room });
           return el("li", "", open);
         },
       })),

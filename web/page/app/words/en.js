@@ -67,6 +67,18 @@ export const en = {
   /** @param {{names: string[]}} p */
   typing: ({ names: [a, b, c] }) => (c ? "Several people are writing…" : b ? `${a} and ${b} are writing…` : `${a} is writing…`),
 
+  search: "Search",
+  searchHere: "Search the messages loaded here",
+  searchOlder: "Older match",
+  searchNewer: "Newer match",
+  notFound: "Nothing found",
+  /** @param {{at: number, count: number}} p */
+  foundAt: ({ at, count }) => `${at} of ${count}`,
+
+  notifyOff: "Notify me",
+  notifyOn: "Notifications are on",
+  notifyDenied: "Your browser blocks notifications",
+
   connected: "Connected",
   connecting: "Connecting…",
   /** @param {{seconds: number}} p */

@@ -55,6 +55,17 @@ export const ko = {
 
   typing: ({ names: [a, b, c] }) => (c ? "여러 명이 입력하고 있습니다…" : b ? `${a} 님과 ${b} 님이 입력하고 있습니다…` : `${a} 님이 입력하고 있습니다…`),
 
+  search: "검색",
+  searchHere: "불러온 메시지에서 검색",
+  searchOlder: "이전 결과",
+  searchNewer: "다음 결과",
+  notFound: "결과 없음",
+  foundAt: ({ at, count }) => `${count}개 중 ${at}번째`,
+
+  notifyOff: "알림 받기",
+  notifyOn: "알림 켜짐",
+  notifyDenied: "브라우저에서 알림이 차단됨",
+
   connected: "연결됨",
   connecting: "연결하는 중…",
   reconnecting: ({ seconds }) => `연결이 끊겼습니다. ${seconds}초 뒤에 다시 시도합니다.`,
