@@ -39,6 +39,7 @@ type program struct {
 	http     *http.Server
 	listener net.Listener
 
+	posts    posts // into chat
 	silent   newcomers
 	tally    tally
 	stopping atomic.Bool
@@ -76,6 +77,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	if err != nil {
 		return nil, c.Refuse("relay.events", err.Error())
 	}
+	p.posts.to.Store(p.chat)
 
 	origins := gateway.NewOrigins(c.CORS.Origins, c.HTTP.TrustedProxies > 0)
 	engine := engineOptions(c, logger)
@@ -123,12 +125,26 @@ func (p *program) openAdapter() error {
 		p.adapter = a
 		return nil
 	}
-	a, err := redis.Open(redisOptions(p.config, p.logger))
+	o := redisOptions(p.config, p.logger)
+	var err error
+	if c := p.config.Official; c.Adapter == "off" && !c.Emitters {
+		p.adapter, err = openRedis(o)
+	} else {
+		p.adapter, err = redis.OpenOfficial(o, p.official())
+	}
 	if err != nil {
 		return p.config.Refuse("redis.url", err.Error())
 	}
-	p.adapter = a
 	return nil
+}
+
+// openRedis keeps a nil pointer out of the interface.
+func openRedis(o redis.Options) (adapter.Adapter, error) {
+	a, err := redis.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // ready is what /readyz asks.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/adapter/redis"
 	"github.com/antchat/antchat/server/config"
 )
 
@@ -166,5 +168,48 @@ func TestNoGraceReachesTheStore(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// With the official formats off, the adapter is the plain one: nothing stands
+// between a message and Redis that was not there before.
+func TestOfficialIsOff(t *testing.T) {
+	// No Redis, but somebody to connect to: go-redis goes on looking for a
+	// while where there is nobody.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hung := make(chan struct{})
+	go func() {
+		defer close(hung)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	defer func() {
+		_ = l.Close()
+		<-hung
+	}()
+	for _, c := range []struct {
+		args  []string
+		plain bool
+	}{
+		{nil, true},
+		{[]string{"--official.prefix", "x"}, true},
+		{[]string{"--official.emitters"}, false},
+		{[]string{"--official.adapter", "classic"}, false},
+	} {
+		p, stop := serve(t, append([]string{"--redis.url", "redis://" + l.Addr().String()}, c.args...)...)
+		if _, plain := p.adapter.(*redis.Adapter); plain != c.plain {
+			t.Errorf("%v: a %T", c.args, p.adapter)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
 	}
 }

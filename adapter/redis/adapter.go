@@ -55,7 +55,11 @@ type Adapter struct {
 // Open starts an adapter. It does not wait for Redis: until it is reached the
 // Status is not ready, and what needs it fails with ErrUnavailable in bounded
 // time. An error means bad options.
-func Open(o Options) (*Adapter, error) {
+func Open(o Options) (*Adapter, error) { return openNode(o, nil) }
+
+// openNode is Open with a watch on the rooms of this node's sockets: see
+// roomindex.Options.
+func openNode(o Options, rooms func(namespace, room string, open bool)) (*Adapter, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
@@ -81,7 +85,7 @@ func Open(o Options) (*Adapter, error) {
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.renew()
-	a.seq = roomindex.NewSequencer(adapter.Position{}, roomindex.Options{Queue: o.Queue})
+	a.seq = roomindex.NewSequencer(adapter.Position{}, roomindex.Options{Queue: o.Queue, Rooms: rooms})
 	for n := range o.Lanes {
 		l := newLane(a, n)
 		a.lanes = append(a.lanes, l)

@@ -358,6 +358,39 @@ func (c *connector) dedicated(ctx context.Context, lane int) (*goredis.Client, e
 	return goredis.NewClient(&o), nil
 }
 
+// universal is a client for what is none of the adapter's own: channels of any
+// name, wherever they belong. Its owner closes it.
+func (c *connector) universal() goredis.UniversalClient {
+	switch c.form {
+	case cluster:
+		return goredis.NewClusterClient(&goredis.ClusterOptions{
+			// What failed at one node is not tried at another: it may have
+			// been published.
+			Addrs: c.hosts, MaxRedirects: -1,
+			NewClient: func(o *goredis.Options) *goredis.Client {
+				own := c.template
+				own.Addr, own.PoolSize = o.Addr, universalPool
+				return goredis.NewClient(&own)
+			},
+		})
+	case sentinel:
+		return goredis.NewFailoverClient(&goredis.FailoverOptions{
+			MasterName: c.master, SentinelAddrs: c.hosts, SentinelUsername: c.guard.Username, SentinelPassword: c.guard.Password,
+			Username: c.template.Username, Password: c.template.Password, DB: c.template.DB, TLSConfig: c.template.TLSConfig,
+			Protocol: c.template.Protocol, MaxRetries: c.template.MaxRetries, DialTimeout: c.template.DialTimeout,
+			ReadTimeout: c.template.ReadTimeout, WriteTimeout: c.template.WriteTimeout, PoolTimeout: c.template.PoolTimeout,
+			ContextTimeoutEnabled: true, DisableIdentity: true, PoolSize: universalPool,
+		})
+	}
+	o := c.template
+	o.Addr, o.PoolSize = c.hosts[0], universalPool
+	return goredis.NewClient(&o)
+}
+
+// universalPool bounds its connections to each Redis node: publishing, leasing
+// and counting take one each.
+const universalPool = 4
+
 func (c *connector) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

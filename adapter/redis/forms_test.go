@@ -17,6 +17,7 @@ import (
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/adaptertest"
+	"github.com/antchat/antchat/adapter/redis/official"
 )
 
 // startCluster starts three primaries and returns their addresses.
@@ -78,6 +79,11 @@ func TestSuiteCluster(t *testing.T) {
 			return newFleet(t, "", n, o)
 		},
 	})
+	for _, mode := range []official.Mode{official.Classic, official.Dynamic} {
+		t.Run(fmt.Sprint("Among", mode), func(t *testing.T) {
+			newWorld(t, "redis+cluster://"+strings.Join(addrs, ","), mode).run(t)
+		})
+	}
 }
 
 // sentinels are a primary, a replica and one Sentinel.
@@ -138,6 +144,9 @@ func TestSuiteSentinel(t *testing.T) {
 			o.AckReplicas = 1
 			return newFleet(t, "", n, o)
 		},
+	})
+	t.Run("Among", func(t *testing.T) {
+		newWorld(t, "redis+sentinel://"+s.addr+"/main", official.Classic).run(t)
 	})
 }
 

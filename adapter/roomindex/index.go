@@ -10,8 +10,8 @@ import (
 // Index knows the local sockets of one namespace and their rooms.
 //
 // It has one owner, the sequencer: only the owner calls Add, Remove, Join,
-// Leave and Select. Rooms, Session, Find and Len may be called from any
-// goroutine.
+// Leave and Select. Rooms, Session, Find, Known, RoomLen and Len may be called
+// from any goroutine.
 //
 // A membership costs 40 bytes: a slot in the room's two parallel slices and a
 // seat in the socket's list.
@@ -26,6 +26,15 @@ type Index struct {
 	// Owned by the owner.
 	scratch []adapter.Socket
 	round   uint64 // of the last Select; see member.round
+	watch   func(room string, open bool)
+	changed []change // of rooms, not told yet; empty without watch
+}
+
+// change of a room: its first socket came, or its last one went. A socket's id
+// is such a room.
+type change struct {
+	room string
+	open bool
 }
 
 // room is a dense set: a single room's sockets are handed to the Receiver as
@@ -67,6 +76,7 @@ func NewIndex() *Index {
 func (x *Index) Add(s adapter.Socket, session *adapter.Owner) (replaced adapter.Socket) {
 	id := s.ID()
 	x.mu.Lock()
+	defer x.tell()
 	defer x.mu.Unlock()
 	if old := x.members[id]; old != nil {
 		if old.socket == s {
@@ -79,7 +89,23 @@ func (x *Index) Add(s adapter.Socket, session *adapter.Owner) (replaced adapter.
 	m := &member{socket: s, id: id, session: session}
 	x.members[id] = m
 	sit(m, &x.all)
+	x.note(id, true)
 	return replaced
+}
+
+// note keeps a change for tell, which must not run under mu: who is told may
+// ask back.
+func (x *Index) note(room string, open bool) {
+	if x.watch != nil {
+		x.changed = append(x.changed, change{room, open})
+	}
+}
+
+func (x *Index) tell() {
+	for _, c := range x.changed {
+		x.watch(c.room, c.open)
+	}
+	x.changed = x.changed[:0]
 }
 
 // Remove forgets a socket and its rooms. It compares the socket itself, so
@@ -90,6 +116,7 @@ func (x *Index) Remove(s adapter.Socket) bool {
 		return false
 	}
 	x.mu.Lock()
+	defer x.tell()
 	defer x.mu.Unlock()
 	x.removeLocked(m)
 	return true
@@ -100,6 +127,7 @@ func (x *Index) removeLocked(m *member) {
 		x.rise(m, len(m.seats)-1)
 	}
 	delete(x.members, m.id)
+	x.note(m.id, false)
 }
 
 // Has reports whether this very socket is known. Owner only.
@@ -116,6 +144,7 @@ func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool
 		return nil, false
 	}
 	x.mu.Lock()
+	defer x.tell()
 	defer x.mu.Unlock()
 	for _, name := range rooms {
 		// The own id needs no seat: Select finds the socket by it.
@@ -126,6 +155,7 @@ func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool
 		if r == nil {
 			r = &room{name: name}
 			x.rooms[name] = r
+			x.note(name, true)
 		}
 		sit(m, r)
 		joined = append(joined, name)
@@ -140,6 +170,7 @@ func (x *Index) Leave(s adapter.Socket, rooms []string) (left []string) {
 		return nil
 	}
 	x.mu.Lock()
+	defer x.tell()
 	defer x.mu.Unlock()
 	for _, name := range rooms {
 		if i := m.seatIn(name); i > 0 {
@@ -195,6 +226,7 @@ func (x *Index) rise(m *member, i int) {
 	m.seats = m.seats[:end]
 	if last == 0 && r != &x.all {
 		delete(x.rooms, r.name)
+		x.note(r.name, false)
 	}
 }
 
@@ -372,6 +404,13 @@ func (x *Index) Find(t *adapter.Target) []Found {
 		take(x.members[name])
 	}
 	return found
+}
+
+// Known reports whether a socket has the id.
+func (x *Index) Known(id string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.members[id] != nil
 }
 
 // Len is the number of sockets.

@@ -15,6 +15,10 @@ type Options struct {
 	// publishers that waited at the same time may pass it by one item each,
 	// and as many again may be in the sequencer's hands.
 	Queue int
+	// Rooms, when set, is told on the sequencer's goroutine when the first
+	// socket has come to a room and when the last one has left it; a socket's
+	// id is a room of its own. It must not block.
+	Rooms func(namespace, room string, open bool)
 }
 
 // Item is something that passes the sequencer: see the item types of this
@@ -29,8 +33,9 @@ type Item interface {
 // belong to the sequencer's own goroutine: to the body of a [Func].
 type Sequencer struct {
 	limit int
-	wake  chan struct{} // capacity 1
-	done  chan struct{} // closed when the goroutine has ended
+	rooms func(namespace, room string, open bool) // or nil
+	wake  chan struct{}                           // capacity 1
+	done  chan struct{}                           // closed when the goroutine has ended
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -59,6 +64,7 @@ func NewSequencer(start adapter.Position, o Options) *Sequencer {
 	}
 	q := &Sequencer{
 		limit:      o.Queue,
+		rooms:      o.Rooms,
 		wake:       make(chan struct{}, 1),
 		done:       make(chan struct{}),
 		namespaces: make(map[string]*Namespace),
@@ -75,7 +81,11 @@ func (q *Sequencer) Open(name string, r adapter.Receiver) {
 	if q.namespaces[name] != nil {
 		panic(fmt.Sprintf("roomindex: namespace %q is already open", name))
 	}
-	q.namespaces[name] = &Namespace{Index: NewIndex(), Receiver: r}
+	n := &Namespace{Index: NewIndex(), Receiver: r}
+	if q.rooms != nil {
+		n.Index.watch = func(room string, open bool) { q.rooms(name, room, open) }
+	}
+	q.namespaces[name] = n
 }
 
 // CloseNamespace forgets a namespace. Items for it that still wait pass

@@ -20,6 +20,18 @@ func RoomName(adapterRoom string) (room string, ok bool) {
 	return strings.CutPrefix(adapterRoom, roomPrefix)
 }
 
+// OutsideRoom is the adapter's name of the chat room that somebody beside this
+// program calls name, which is no client's word and was not checked. What can
+// be no chat room is one that nobody is in.
+func OutsideRoom(name string) string {
+	if room, err := defaultLimits.Room(name); err == nil {
+		name = room
+	}
+	return AdapterRoom(name)
+}
+
+var defaultLimits = Limits{}.withDefaults()
+
 // Rooms are the chat rooms among an adapter's rooms, in their order.
 func Rooms(adapterRooms []string) []string {
 	rooms := make([]string, 0, len(adapterRooms))

@@ -24,6 +24,13 @@ func render(v socketio.View, d *adapter.Delivery) (e adapter.Event, toSender, ok
 	return newMessageEvent(d), false, true
 }
 
+// Plain is what a logged delivery looks like to a socket with the chat's own
+// vocabulary: for those who pass it on by other ways than a [socketio.Server].
+func Plain(d *adapter.Delivery) adapter.Event {
+	e, _, _ := render(viewChat, d)
+	return e
+}
+
 // spliced is more than what a message gains over its stored form.
 const spliced = 96
 

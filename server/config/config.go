@@ -18,6 +18,7 @@ type Config struct {
 	Web      Web
 	Logging  Logging
 	Redis    Redis
+	Official Official
 	Node     Node
 
 	// CloudRun is what the platform says of itself; no setting.
@@ -143,6 +144,15 @@ type Redis struct {
 	URL    string // secret; "": one node with the embedded store
 	Prefix string
 	CAFile string
+}
+
+// Official is what the official Socket.IO packages publish on the same Redis.
+type Official struct {
+	Adapter           string // off, classic, sharded, sharded-static, sharded-dynamic-private
+	Emitters          bool
+	Prefix            string
+	PythonChannel     string
+	SpecificResponses bool
 }
 
 // Node names this process.

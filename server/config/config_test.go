@@ -279,6 +279,13 @@ func TestRefusals(t *testing.T) {
 			`log.max_age: 1m is shorter than recovery.window (2m): what a client missed would be gone; allowed is at least that`},
 		{"secure without cookie", "", nil, []string{"--engine.cookie_secure"}, `engine.cookie_secure: is true, but engine.cookie names no cookie: allowed is true with a cookie's name`},
 
+		{"Node servers without Redis", "", nil, []string{"--official.adapter", "classic"}, `official.adapter: is set, but redis.url is not: allowed is off, or any with a Redis`},
+		{"emitters without Redis", "", nil, []string{"--official.emitters"}, `official.emitters: is true, but redis.url is not set: allowed is true with a Redis`},
+		{"an unknown adapter", "", nil, []string{"--official.adapter", "streams"},
+			`official.adapter: "streams" (flag --official.adapter) is not allowed: allowed is one of off, classic, sharded, sharded-static, sharded-dynamic-private`},
+		{"channel", "", nil, []string{"--official.python_channel", "a b"},
+			`official.python_channel: "a b" (flag --official.python_channel) is not allowed: allowed is 1 to 128 printable ASCII characters without spaces`},
+
 		{"unknown key", "http:\n  prot: 1\n", nil, nil, `config: file FILE: http.prot: unknown setting; did you mean http.port?` + list[1:]},
 		{"unknown section", "zzz:\n  a: 1\n", nil, nil, `config: file FILE: zzz.a: unknown setting` + list},
 		{"no YAML", "\t{", nil, nil, `config: file FILE: not readable as YAML settings: …`},

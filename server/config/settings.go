@@ -53,6 +53,7 @@ var sections = []struct{ name, about string }{
 	{"web", "The page"},
 	{"logging", "What the server says about itself"},
 	{"redis", "Many nodes"},
+	{"official", "Node servers and emitters on the same Redis"},
 	{"node", "This node"},
 }
 
@@ -190,6 +191,17 @@ var settings = []*setting{
 	{key: "redis.ca_file", field: func(c *Config) any { return &c.Redis.CAFile },
 		about: "PEM file with the certificates that rediss trusts; empty means the system's."},
 
+	{key: "official.adapter", field: func(c *Config) any { return &c.Official.Adapter }, initial: "off", allowed: []string{"off", "classic", "sharded", "sharded-static", "sharded-dynamic-private"},
+		about: "Makes the fleet a member among Node servers with @socket.io/redis-adapter: the one that they use, classic or sharded, with its subscriptionMode if that is not dynamic. Needs redis.url."},
+	{key: "official.emitters", field: func(c *Config) any { return &c.Official.Emitters }, initial: "false",
+		about: "Accepts what @socket.io/redis-emitter and python-socketio's RedisManager (JSON, from 5.14) publish; their new message in a room is stored like any other. Pickles are refused. Whoever may publish on this Redis may then write to every room. Needs redis.url."},
+	{key: "official.prefix", field: func(c *Config) any { return &c.Official.Prefix }, initial: "socket.io", check: checkChannel,
+		about: "The packages' key or channelPrefix."},
+	{key: "official.python_channel", field: func(c *Config) any { return &c.Official.PythonChannel }, initial: "socketio", check: checkChannel,
+		about: "The channel of python-socketio's managers."},
+	{key: "official.specific_responses", field: func(c *Config) any { return &c.Official.SpecificResponses }, initial: "false",
+		about: "The classic adapter's publishOnSpecificResponseChannel, if the Node servers have it."},
+
 	{key: "node.id", field: func(c *Config) any { return &c.Node.ID }, check: checkNode,
 		about: "Name of this node inside session ids: 6 characters of 0-9 A-Z a-z _ -; empty makes a random one at each start."},
 }
@@ -227,6 +239,10 @@ func (c *Config) related() error {
 		return &Error{"http.drain_window", fmt.Sprintf("%s is more than half of http.stop_timeout (%s), which must also suffice for the last connections to take what is queued; allowed is at most half of it", short(c.HTTP.DrainWindow), short(c.HTTP.StopTimeout))}
 	case len(c.Engine.Transports) == 0:
 		return &Error{"engine.transports", "is empty: allowed are one or both of polling, websocket"}
+	case c.Redis.URL == "" && c.Official.Adapter != "off":
+		return &Error{"official.adapter", "is set, but redis.url is not: allowed is off, or any with a Redis"}
+	case c.Redis.URL == "" && c.Official.Emitters:
+		return &Error{"official.emitters", "is true, but redis.url is not set: allowed is true with a Redis"}
 	case c.Engine.CookieSecure && c.Engine.Cookie == "":
 		return &Error{"engine.cookie_secure", "is true, but engine.cookie names no cookie: allowed is true with a cookie's name"}
 	}
@@ -302,6 +318,13 @@ func checkRedis(text string) error {
 func checkRedisPrefix(text string) error {
 	if !regexp.MustCompile(`^[0-9A-Za-z_.:-]{0,64}$`).MatchString(text) {
 		return fmt.Errorf("up to 64 characters of 0-9 A-Z a-z _ . : -")
+	}
+	return nil
+}
+
+func checkChannel(text string) error {
+	if text == "" || len(text) > 128 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("1 to 128 printable ASCII characters without spaces")
 	}
 	return nil
 }

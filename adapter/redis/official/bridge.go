@@ -137,6 +137,22 @@ func (b *Bridge) Wait(ctx context.Context, namespace string) error {
 	return b.links.wait(ctx, want)
 }
 
+// Standing reports whether the node hears what goes to all servers of the
+// namespaces that were added, and python-socketio's managers. Subscriptions to
+// single rooms come and go with their sockets and are not waited for.
+func (b *Bridge) Standing() bool {
+	b.mu.RLock()
+	var want []subject
+	for _, s := range b.spaces {
+		want = append(want, s.subjects...)
+	}
+	b.mu.RUnlock()
+	if b.o.Emitters {
+		want = append(want, subject{'s', b.o.PythonChannel})
+	}
+	return b.links.stand(want)
+}
+
 // Whole reports whether every subscription stands.
 func (b *Bridge) Whole() bool { return b.links.whole() }
 

@@ -91,7 +91,7 @@ return 0`)
 
 func newCollector(o *Options, client goredis.Cmdable, whole func() bool) *collector {
 	return &collector{
-		o: o, redis: client, whole: whole, node: newID(), queue: make(chan arrival, o.Queue),
+		o: o, redis: client, whole: whole, node: o.Node + "." + newID(), queue: make(chan arrival, o.Queue),
 		keys: []string{o.Keys + "{emitters}lease", o.Keys + "{emitters}records"},
 	}
 }

@@ -103,11 +103,7 @@ func (ls *links) wake() {
 func (ls *links) wait(ctx context.Context, subjects []subject) error {
 	for {
 		ls.mu.Lock()
-		ready := true
-		for _, s := range subjects {
-			w := ls.wanted[s]
-			ready = ready && w != nil && w.ready
-		}
+		ready := ls.standLocked(subjects)
 		changed := ls.changed
 		ls.mu.Unlock()
 		if ready {
@@ -119,6 +115,22 @@ func (ls *links) wait(ctx context.Context, subjects []subject) error {
 			return fmt.Errorf("subscribe: %w", ctx.Err())
 		}
 	}
+}
+
+// stand reports whether all subjects are subscribed to.
+func (ls *links) stand(subjects []subject) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.standLocked(subjects)
+}
+
+func (ls *links) standLocked(subjects []subject) bool {
+	for _, s := range subjects {
+		if w := ls.wanted[s]; w == nil || !w.ready {
+			return false
+		}
+	}
+	return true
 }
 
 // whole reports whether every subscription stands.

@@ -39,19 +39,23 @@ type Options struct {
 	Emitters      bool
 	PythonChannel string
 
-	// Logged names the events of emitters that go to Append instead of
-	// straight to the sockets, when they name a room: none. Append is called
+	// Logged names the events of emitters in the namespace LogNamespace ("/")
+	// that go to Append instead of straight to the sockets, when they name a
+	// room: none. Append is called
 	// by one node of the fleet for each, in the order in which they came,
 	// and may block; ErrUnavailable (of adapter) makes it be called again
 	// with the same key, for at most AppendTimeout: 30 s.
 	Logged        []string
+	LogNamespace  string
 	Append        func(ctx context.Context, m Message) error
 	AppendTimeout time.Duration
 	// Lease is how long a node that collects for Append is waited for once
 	// it is silent: 3 s. Keys is how the keys begin that the nodes of the
-	// fleet find each other by: "antchat:official:".
+	// fleet find each other by: "antchat:official:". Node begins this node's
+	// name there, for people who look: none.
 	Lease time.Duration
 	Keys  string
+	Node  string
 
 	// RoomIn and RoomOut say what a room of the other side is called here,
 	// and the reverse; false keeps a room to the fleet. The same name when
@@ -142,6 +146,7 @@ const idAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 func (o Options) withDefaults() (Options, error) {
 	def(&o.Prefix, "socket.io")
 	def(&o.PythonChannel, "socketio")
+	def(&o.LogNamespace, "/")
 	def(&o.AppendTimeout, 30*time.Second)
 	def(&o.Lease, 3*time.Second)
 	def(&o.Keys, "antchat:official:")

@@ -74,7 +74,7 @@ func (b *Bridge) deliver(s *space, m *message, ask adapter.Ask) {
 
 // collect hands an emitter's event to the collector if it belongs in a log.
 func (b *Bridge) collect(s *space, m *message, raw []byte, sender string) bool {
-	if b.col == nil || len(m.to.rooms) == 0 || !slices.Contains(b.o.Logged, m.event.Name) {
+	if b.col == nil || s.name != b.o.LogNamespace || len(m.to.rooms) == 0 || !slices.Contains(b.o.Logged, m.event.Name) {
 		return false
 	}
 	for _, name := range m.to.rooms {

@@ -102,6 +102,7 @@ func (b *Bridge) publish(s *space, m *message) error {
 		x.payload, err = appendClassic(nil, m)
 	}
 	if err != nil {
+		b.o.dropped("publish")
 		return fmt.Errorf("official: %w", err)
 	}
 	return b.pub.push(x)

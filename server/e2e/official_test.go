@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"cmp"
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// TestOfficial: nodes of ours and Node servers with the official Redis adapter
+// in one Redis, with emitters that only write.
+func TestOfficial(t *testing.T) {
+	runNode(t, map[string]string{"ANTCHAT_TEST_REDIS_URL": "redis://" + startRedis(t)}, "interop/official.test.mjs")
+}
+
+// startRedis starts a redis-server that keeps nothing, for one test, and
+// returns its address.
+func startRedis(t *testing.T) string {
+	t.Helper()
+	program := cmp.Or(os.Getenv("ANTCHAT_TEST_REDIS"), "redis-server")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	_, port, _ := net.SplitHostPort(addr)
+	cmd := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("redis-server is needed: %v (make setup, or set ANTCHAT_TEST_REDIS)", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	waitFor(t, "redis-server", func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
+	})
+	return addr
+}
