@@ -44,7 +44,6 @@ func TestIdleSizes(t *testing.T) {
 	}{
 		{"Session", unsafe.Sizeof(Session{}), 256},
 		{"webSocket", unsafe.Sizeof(webSocket{}), 96},
-		{"directConn", unsafe.Sizeof(directConn{}), 64},
 	} {
 		if tt.size > tt.max {
 			t.Errorf("a %s has %d bytes, more than %d", tt.what, tt.size, tt.max)

@@ -13,9 +13,14 @@
 //	net/http ─ handshake ─┬─ polling: GET drains the queue, POST feeds the Handler
 //	                      └─ WebSocket: hijacked, a conn of the connection layer
 //	publishers ─ Queue ─ dirty list ─ flusher ─ one write ─ conn
+//	poller ─ one event ─ a goroutine for as long as there is something to read
+//
+// On Linux the server takes a WebSocket's descriptor out of package net and waits
+// for all of them in one epoll set; TLS that ends here, connections of a type of
+// the caller's own, and other systems have a goroutine per connection instead.
 //
 // Three parts stand apart: the codecs (payload*.go, jsonp.go, frame.go) know no
-// session; the connection layer (conn*.go) knows no protocol; the timing wheel
+// session; the connection layer (conn.go, poll*.go) knows no protocol; the timing wheel
 // (wheel.go) holds every deadline, so that no connection has a timer.
 //
 // # What one client can cost the others

@@ -22,6 +22,7 @@ type Server struct {
 	accept   func(*Session) Handler
 	opening  [2][]byte // the open packet after the session id: polling, WebSocket
 	wheel    *wheel
+	network  network
 	flushers []*flusher
 	turn     atomic.Uint32 // deals sessions to flushers
 
@@ -60,6 +61,11 @@ func NewServer(accept func(*Session) Handler, o Options) *Server {
 	}
 	s.opening[0] = s.openPacketTail(upgrades)
 	s.wheel = newWheel(min(s.o.PingInterval, s.o.PingTimeout))
+	s.network.wg = &s.wg
+	var err error
+	if s.network.poller, err = newPoller(&s.network); err != nil {
+		s.o.Logger.Warn("engineio: a goroutine per WebSocket", "error", err)
+	}
 	for range runtime.GOMAXPROCS(0) {
 		f := newFlusher(s.stop)
 		s.flushers = append(s.flushers, f)
@@ -150,6 +156,7 @@ func (s *Server) Close(ctx context.Context) error {
 	close(s.stop)
 	s.flushing.Wait()
 	s.wheel.close()
+	s.network.close()
 	close(s.ended)
 	return err
 }
@@ -281,7 +288,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 		s.unreserve(session.facts.address)
 		return
 	}
-	ws := &webSocket{s: session, conn: newConn(nc), b64: session.b64, ends: s.newAge()}
+	ws := &webSocket{s: session, conn: s.network.newConn(nc), b64: session.b64, ends: s.newAge()}
 	session.ws = ws
 	session.held = true
 	open := s.openPacket(session)
@@ -310,7 +317,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 	}
 	// Under the lock: while the session is not closed, the server cannot have
 	// ended.
-	ws.conn.start(ws, buffered, &s.wg)
+	ws.conn.start(ws, buffered)
 	session.mu.Unlock()
 	if flush {
 		scratch := scratches.Get().(*[]byte)

@@ -24,7 +24,7 @@ func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q url.Valu
 	if err != nil {
 		return
 	}
-	ws := &webSocket{s: session, conn: newConn(nc), b64: wantsBase64(q), ends: s.newAge()}
+	ws := &webSocket{s: session, conn: s.network.newConn(nc), b64: wantsBase64(q), ends: s.newAge()}
 	if ws.conn.writeAll(answer, s.o.WriteTimeout) != nil {
 		ws.conn.close()
 		return
@@ -46,7 +46,7 @@ func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q url.Valu
 	session.candidate = p
 	s.wheel.set(&p.timer, s.o.UpgradeTimeout)
 	// Under the lock: while the session is open, the server cannot have ended.
-	ws.conn.start(ws, buffered, &s.wg)
+	ws.conn.start(ws, buffered)
 	session.mu.Unlock()
 }
 

@@ -103,7 +103,6 @@ func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, 
 		// A copy, so that net/http's buffer goes.
 		buffered = append(buffered, peek...)
 	}
-	_ = nc.SetDeadline(time.Time{})
 	return nc, buffered, answer, nil
 }
 

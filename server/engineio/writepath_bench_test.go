@@ -76,19 +76,19 @@ func BenchmarkWritePath(b *testing.B) {
 	const joined = 8
 	one := make([]byte, writePathSize)
 	many := make([]byte, joined*writePathSize)
+	plain := func(nc net.Conn) func([]byte) (int, error) { return nc.Write }
+	ours := func(nc net.Conn) func([]byte) (int, error) {
+		return newPolledConn(nil, descriptor(b, nc)).write
+	}
 	ways := []struct {
-		name  string
-		frame []byte
-		write func(net.Conn, syscall.RawConn, []byte) (int, error)
+		name   string
+		frame  []byte
+		writer func(net.Conn) func([]byte) (int, error)
 	}{
-		{"conn.Write", one, func(nc net.Conn, _ syscall.RawConn, p []byte) (int, error) { return nc.Write(p) }},
-		{"Control+syscall.Write", one, func(_ net.Conn, raw syscall.RawConn, p []byte) (n int, err error) {
-			cerr := raw.Control(func(fd uintptr) { n, err = syscall.Write(int(fd), p) })
-			return max(n, 0), cerr
-		}},
-		{"Control+RawSyscall", one, func(_ net.Conn, raw syscall.RawConn, p []byte) (int, error) { return writeDirect(raw, p) }},
-		{"conn.Write, 8 joined", many, func(nc net.Conn, _ syscall.RawConn, p []byte) (int, error) { return nc.Write(p) }},
-		{"Control+RawSyscall, 8 joined", many, func(_ net.Conn, raw syscall.RawConn, p []byte) (int, error) { return writeDirect(raw, p) }},
+		{"net.Conn", one, plain},
+		{"RawSyscall", one, ours},
+		{"net.Conn, 8 joined", many, plain},
+		{"RawSyscall, 8 joined", many, ours},
 	}
 	for _, way := range ways {
 		b.Run(way.name, func(b *testing.B) {
@@ -111,13 +111,13 @@ func BenchmarkWritePath(b *testing.B) {
 			defer func() { _ = clients.Wait() }()
 			defer stdin.Close()
 			conns := make([]net.Conn, writePathConns)
-			raws := make([]syscall.RawConn, writePathConns)
+			write := make([]func([]byte) (int, error), writePathConns)
 			for i := range conns {
 				if conns[i], err = l.Accept(); err != nil {
 					b.Fatal(err)
 				}
 				defer conns[i].Close()
-				raws[i], _ = conns[i].(*net.TCPConn).SyscallConn()
+				write[i] = way.writer(conns[i])
 			}
 			var received atomic.Int64
 			go func() {
@@ -139,7 +139,7 @@ func BenchmarkWritePath(b *testing.B) {
 					wg.Go(func() {
 						for i := w; i < len(conns); i += writers {
 							for p := way.frame; len(p) > 0; {
-								n, err := way.write(conns[i], raws[i], p)
+								n, err := write[i](p)
 								if err != nil {
 									b.Error(err)
 									return
@@ -166,6 +166,18 @@ func BenchmarkWritePath(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// descriptor is a connection's own one, which stays the connection's.
+func descriptor(b *testing.B, nc net.Conn) (fd int) {
+	raw, err := nc.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(own uintptr) { fd = int(own) })
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return fd
 }
 
 // used is the processor time of this process.
