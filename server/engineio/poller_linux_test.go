@@ -134,7 +134,7 @@ func TestLateEvent(t *testing.T) {
 		t.Error("more to do")
 	}
 	b.close()
-	await(t, rb.end)
+	_ = await(t, rb.end)
 }
 
 // A write that comes when its connection has been closed must not go out on
@@ -242,16 +242,16 @@ func TestBlockedReceivers(t *testing.T) {
 		c.close()
 	}
 	select {
-	case <-blocked.end:
-		t.Error("ended while it was being called")
+	case err := <-blocked.end:
+		t.Errorf("ended while it was being called: %v", err)
 	case <-time.After(20 * time.Millisecond):
 	}
 	close(blocked.hold)
 	for range conns {
-		await(t, blocked.end)
+		_ = await(t, blocked.end)
 	}
 	c.close()
-	await(t, free.end)
+	_ = await(t, free.end)
 }
 
 // A connection whose client floods it is read in turn with the others.
@@ -282,10 +282,10 @@ func TestFlood(t *testing.T) {
 		await(t, r.got)
 	}
 	flooded.close()
-	await(t, sink.end)
+	_ = await(t, sink.end)
 	flood.Wait()
 	c.close()
-	await(t, r.end)
+	_ = await(t, r.end)
 	if sink.n == 0 {
 		t.Error("no flood")
 	}
@@ -352,7 +352,7 @@ func TestBlockedWriteAll(t *testing.T) {
 		}
 		await(t, r.got)
 		c.close()
-		await(t, r.end)
+		_ = await(t, r.end)
 	}
 }
 
