@@ -98,6 +98,11 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) error 
 	if err := p.listen(); err != nil {
 		return errors.Join(err, p.stop())
 	}
+	if c.CloudRun.Service != "" {
+		// Nobody sits there to open it, and every line becomes an entry of its log.
+		logger.Info("serving", "port", c.HTTP.Port, "version", versionText(), "service", c.CloudRun.Service, "revision", c.CloudRun.Revision)
+		return p.run(ctx)
+	}
 	// On standard output, whatever the form of the log: this line is for people.
 	if _, err := fmt.Fprintln(stdout, "Antchat is ready: open", p.url()); err != nil {
 		logger.Warn("standard output is closed", "error", err)

@@ -19,6 +19,9 @@ func TestInteropChat(t *testing.T) { runNode(t, nil, "interop/chat.test.mjs") }
 // TestInteropRecovery: cut networks, kill -9, restarts, retries.
 func TestInteropRecovery(t *testing.T) { runNode(t, nil, "interop/recovery.test.mjs") }
 
+// TestInteropLife: connections that the server closes at their age.
+func TestInteropLife(t *testing.T) { runNode(t, nil, "interop/life.test.mjs") }
+
 // TestBrowser runs every test of the page in Chromium.
 func TestBrowser(t *testing.T) {
 	files, err := filepath.Glob("browser/*.test.mjs")
