@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/antchat/antchat/adapter"
@@ -41,6 +42,8 @@ type committer struct {
 	mark    bool          // write a sign of life
 	closed  bool
 
+	keyCount atomic.Int64 // of keys, for Stats
+
 	// Owned by the goroutine.
 	keys     *dedupe
 	lastTime int64 // Unix milliseconds, never goes back
@@ -51,6 +54,21 @@ type committer struct {
 
 // Append implements adapter.Log.
 func (a *Adapter) Append(ctx context.Context, r adapter.Append) (adapter.Appended, error) {
+	h := a.o.Hooks.Appended
+	if h == nil {
+		return a.append(ctx, r)
+	}
+	began := time.Now()
+	got, err := a.append(ctx, r)
+	if errors.Is(err, adapter.ErrConflict) || errors.Is(err, adapter.ErrFenced) {
+		h(time.Since(began), nil)
+	} else {
+		h(time.Since(began), err)
+	}
+	return got, err
+}
+
+func (a *Adapter) append(ctx context.Context, r adapter.Append) (adapter.Appended, error) {
 	if err := a.usable(ctx); err != nil {
 		return adapter.Appended{}, err
 	}
@@ -262,6 +280,7 @@ func (c *committer) commit(reqs []*request, sweep, mark bool) error {
 	for h, k := range b.keys {
 		c.keys.put(h, k)
 	}
+	c.keyCount.Store(int64(c.keys.len()))
 	a.loose.written(b.loose, nowMilli)
 	a.stream.endCommit(b.pos, b.events, func() { a.stream.applyLocked(&b.batch, b.fresh) })
 	for i, r := range reqs {

@@ -71,7 +71,9 @@ func (d *dedupe) find(h keyHash) (answered, bool) {
 	return a, ok
 }
 
-func (d *dedupe) full(more int) bool { return len(d.current)+len(d.last)+more >= d.max }
+func (d *dedupe) full(more int) bool { return d.len()+more >= d.max }
+
+func (d *dedupe) len() int { return len(d.current) + len(d.last) }
 
 // oldest is the time of the oldest key that is still to be known.
 func (d *dedupe) oldest() int64 { return (d.bucket - 1) * d.windowMilli }

@@ -96,6 +96,9 @@ type Options struct {
 // Hooks are called, when set, from the adapter's goroutines; they must not
 // block.
 type Hooks struct {
+	// Appended: an append has ended, so long after its call. An error that the
+	// caller is to blame for (a conflict, a fenced session) is none here.
+	Appended func(took time.Duration, err error)
 	// Commit was tried: how many appends it held, how long it took.
 	Commit func(entries int, took time.Duration, err error)
 	// Trimmed entries of a room's log.

@@ -17,6 +17,8 @@ type store interface {
 	// shared and must not be changed. An entry that is not as it was written
 	// ends the scan with ErrDamaged.
 	scan(l *roomLog, from, to uint64, newest bool, visit func(*adapter.Delivery) bool) error
+	// size is how much is kept, in bytes.
+	size() int64
 	close() error
 }
 

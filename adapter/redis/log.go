@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -24,6 +25,21 @@ func newEpoch() string {
 
 // Append implements adapter.Log.
 func (a *Adapter) Append(ctx context.Context, e adapter.Append) (adapter.Appended, error) {
+	h := a.o.Hooks.Appended
+	if h == nil {
+		return a.append(ctx, e)
+	}
+	began := time.Now()
+	got, err := a.append(ctx, e)
+	if errors.Is(err, adapter.ErrConflict) || errors.Is(err, adapter.ErrFenced) {
+		h(time.Since(began), nil)
+	} else {
+		h(time.Since(began), err)
+	}
+	return got, err
+}
+
+func (a *Adapter) append(ctx context.Context, e adapter.Append) (adapter.Appended, error) {
 	if err := a.usable(ctx); err != nil {
 		return adapter.Appended{}, err
 	}

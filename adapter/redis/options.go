@@ -103,8 +103,14 @@ type Options struct {
 // Hooks are called, when set, from the adapter's goroutines; they must not
 // block.
 type Hooks struct {
+	// Appended: an append has ended, so long after its call. An error that the
+	// caller is to blame for (a conflict, a fenced session) is none here.
+	Appended func(took time.Duration, err error)
 	// Batch went to Redis: how many commands, how long it took.
 	Batch func(commands int, took time.Duration, err error)
+	// Call was one round trip of its own: a read, a join, a lease. An answer that
+	// Redis has not got the script is no error here.
+	Call func(took time.Duration, err error)
 	// LinkLost says that a lane's link was lost, and Repaired that it is
 	// whole again, after how long and with how many missed events.
 	LinkLost func(lane int, reason string)

@@ -372,8 +372,17 @@ func (l *lane) eval(ctx context.Context, again bool, s *script, args ...any) (an
 				cmd[0], cmd[1] = "EVAL", s.text
 			}
 			var v any
+			began := time.Now()
 			v, err = client.Do(ctx, cmd...).Result()
-			switch faultOf(err) {
+			fault := faultOf(err)
+			if h := l.a.o.Hooks.Call; h != nil {
+				if fault == none || fault == noScript {
+					h(time.Since(began), nil)
+				} else {
+					h(time.Since(began), l.a.conn.redact(err))
+				}
+			}
+			switch fault {
 			case none:
 				return v, nil
 			case noScript:

@@ -420,6 +420,14 @@ func (x *Index) Len() int {
 	return len(x.members)
 }
 
+// RoomCount is the number of rooms that have sockets here, the sockets' own ids
+// not counted.
+func (x *Index) RoomCount() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.rooms)
+}
+
 // RoomLen is the number of sockets in a room.
 func (x *Index) RoomLen(name string) int {
 	x.mu.RLock()

@@ -154,6 +154,17 @@ func (q *Sequencer) Len() int {
 	return len(q.queue)
 }
 
+// Rooms is the number of rooms, over all namespaces, that have sockets here.
+func (q *Sequencer) Rooms() int {
+	q.names.RLock()
+	defer q.names.RUnlock()
+	n := 0
+	for _, ns := range q.namespaces {
+		n += ns.Index.RoomCount()
+	}
+	return n
+}
+
 // Close refuses further items, lets those that wait pass, and returns when the
 // goroutine has ended. Idempotent.
 func (q *Sequencer) Close() {

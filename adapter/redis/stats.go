@@ -1,0 +1,32 @@
+package redis
+
+// Stats are an adapter's present figures.
+type Stats struct {
+	Queued   int // items that wait for the sequencer
+	Commands int // that wait for a batch to Redis
+	Rooms    int // that have sockets here
+	Presence int // people in rooms by sockets of this node: in two rooms twice
+
+	Links, LiveLinks int // lanes, and those whose link is whole
+	Subscriptions    int // rooms whose channel this node listens to
+}
+
+// Stats gathers them. It takes locks for a moment each.
+func (a *Adapter) Stats() Stats {
+	s := Stats{Queued: a.seq.Len(), Rooms: a.seq.Rooms(), Links: len(a.lanes)}
+	for _, l := range a.lanes {
+		l.pipe.mu.Lock()
+		s.Commands += len(l.pipe.queue)
+		l.pipe.mu.Unlock()
+		l.mu.Lock()
+		s.Subscriptions += len(l.rooms)
+		if l.state == linkLive {
+			s.LiveLinks++
+		}
+		l.mu.Unlock()
+	}
+	a.presence.mu.Lock()
+	s.Presence = len(a.presence.here)
+	a.presence.mu.Unlock()
+	return s
+}
