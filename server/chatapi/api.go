@@ -205,10 +205,8 @@ func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
 }
 
 // vocabulary is every name that the chat itself uses.
-var vocabulary = []string{
-	eventAddUser, eventNewMessage, eventChatMsg, eventTyping, eventStopTyping, eventJoinRoom, eventLeaveRoom,
-	eventHistory, eventWho, eventRooms, eventLogin, eventUserJoined, eventUserLeft, eventRoomUsers, eventRoomGap, eventError,
-}
+var vocabulary = append(slices.Clone(Events),
+	eventLogin, eventUserJoined, eventUserLeft, eventRoomUsers, eventRoomGap, eventError)
 
 func checkRelay(names []string) error {
 	for i, name := range names {

@@ -31,6 +31,13 @@ const (
 	eventError      = "error message" // emitted by package socketio
 )
 
+// Events are the requests of the vocabulary, for whoever counts them;
+// Options.RelayEvents come on top.
+var Events = []string{
+	eventAddUser, eventNewMessage, eventChatMsg, eventTyping, eventStopTyping, eventJoinRoom, eventLeaveRoom,
+	eventHistory, eventWho, eventRooms,
+}
+
 // AddUser gives the socket's person a name. It may come as a bare string.
 type AddUser struct {
 	Username string `json:"username"`

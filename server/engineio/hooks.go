@@ -6,8 +6,9 @@ import "time"
 // nil. They run on the goroutine where the thing happens, concurrently, without
 // a lock held: they must be quick and must not block.
 type Hooks struct {
-	// Opened and Closed bracket a session's life. transport is what the session
-	// uses at that moment.
+	// Opened and Closed bracket a session's life, also of one that the function
+	// given to NewServer refuses. transport is what the session uses at that
+	// moment.
 	Opened func(transport string, revision int)
 	Closed func(transport string, revision int, reason string, lived time.Duration)
 	// Upgraded: a session moved from polling to WebSocket.

@@ -329,7 +329,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, q url.Values, sess
 		if session.closing() {
 			break // since the packet before: the rest is ignored
 		}
-		if !session.receive(p) {
+		if !session.receive(TransportPolling, p) {
 			if p.Type != TypeClose {
 				return http.StatusBadRequest, RefusedPayload, ""
 			}

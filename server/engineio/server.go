@@ -329,6 +329,9 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 // admit makes the session known and has it accepted.
 func (s *Server) admit(session *Session, transport string) {
 	session.handling = true // until accept is done, no Closed
+	if hook := s.o.Hooks.Opened; hook != nil {
+		hook(transport, int(session.revision))
+	}
 	s.mu.Lock()
 	s.sessions[session.id] = session
 	s.mu.Unlock()
@@ -346,9 +349,6 @@ func (s *Server) admit(session *Session, transport string) {
 	if h == nil {
 		session.abort(ReasonForcedServerClose)
 		return
-	}
-	if hook := s.o.Hooks.Opened; hook != nil {
-		hook(transport, int(session.revision))
 	}
 	s.mu.Lock()
 	closing := s.closing

@@ -230,6 +230,7 @@ func (s *Session) enqueue(frame any, now bool) error {
 // tooSlow ends a session whose client does not read.
 func (s *Session) tooSlow(bytes, messages int, overflow bool) {
 	if s.abort(ReasonSlowClient) {
+		s.srv.o.Logger.Debug("engineio: closed a client that does not read", "bytes", bytes, "messages", messages, "overflow", overflow)
 		if h := s.srv.o.Hooks.SlowClient; h != nil {
 			h(bytes, messages, overflow)
 		}
@@ -429,9 +430,9 @@ func (s *Session) end() {
 
 // receive handles one packet from the session's transport. false: the session has
 // ended, or is ending, and takes no more.
-func (s *Session) receive(p Packet) bool {
+func (s *Session) receive(transport string, p Packet) bool {
 	if h := s.srv.o.Hooks.Received; h != nil {
-		h(s.Transport(), 1, len(p.Data))
+		h(transport, 1, len(p.Data))
 	}
 	switch p.Type {
 	case TypeMessage:

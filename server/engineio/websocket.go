@@ -230,7 +230,7 @@ func (w *webSocket) packet(p Packet) error {
 	if w.probe != nil {
 		return w.probing(p)
 	}
-	if !w.s.receive(p) {
+	if !w.s.receive(TransportWebSocket, p) {
 		return errEnded
 	}
 	return nil

@@ -1,6 +1,8 @@
 package socketio
 
 import (
+	"time"
+
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/socketio/packet"
 )
@@ -11,10 +13,15 @@ type acker interface {
 	answer(s *Socket, p *packet.Packet)
 	// fail says that no answer will come.
 	fail(err error)
+	// asked is when the event was sent.
+	asked() time.Time
 }
 
 // ackCall is an EmitWithAck that waits.
-type ackCall struct{ result chan ackResult }
+type ackCall struct {
+	result chan ackResult
+	began  time.Time
+}
 
 type ackResult struct {
 	args Args
@@ -26,7 +33,8 @@ func (c *ackCall) answer(_ *Socket, p *packet.Packet) {
 	c.put(ackResult{args, err})
 }
 
-func (c *ackCall) fail(err error) { c.put(ackResult{err: err}) }
+func (c *ackCall) fail(err error)   { c.put(ackResult{err: err}) }
+func (c *ackCall) asked() time.Time { return c.began }
 
 func (c *ackCall) put(r ackResult) {
 	select {
@@ -37,10 +45,14 @@ func (c *ackCall) put(r ackResult) {
 
 // ackAsk collects the acknowledgements of a broadcast; one serves all of its
 // recipients.
-type ackAsk struct{ ask adapter.Ask }
+type ackAsk struct {
+	ask   adapter.Ask
+	began time.Time
+}
 
-func (a ackAsk) answer(s *Socket, p *packet.Packet) { a.ask.Reply(s.id, p.Data, p.Attachments) }
-func (a ackAsk) fail(error)                         {}
+func (a *ackAsk) answer(s *Socket, p *packet.Packet) { a.ask.Reply(s.id, p.Data, p.Attachments) }
+func (a *ackAsk) fail(error)                         {}
+func (a *ackAsk) asked() time.Time                   { return a.began }
 
 // addAckLocked expects an acknowledgement.
 func (s *Socket) addAckLocked(id uint64, a acker) error {
@@ -80,7 +92,11 @@ func (s *Socket) acked(p *packet.Packet) {
 	s.mu.Lock()
 	a, ok := s.takeAckLocked(p.ID)
 	s.mu.Unlock()
-	if ok {
-		a.answer(s, p)
+	if !ok {
+		return
 	}
+	if h := s.client.server.options.Hooks.Acked; h != nil {
+		h(s, time.Since(a.asked()))
+	}
+	a.answer(s, p)
 }

@@ -1,6 +1,8 @@
 package socketio
 
 import (
+	"time"
+
 	"github.com/antchat/antchat/adapter"
 )
 
@@ -63,7 +65,7 @@ func (ns *Namespace) fanOut(v *variants, to []adapter.Socket) {
 		}
 	}
 	if h := ns.server.options.Hooks.Delivered; h != nil {
-		h(ns.name, n, v.encoded)
+		h(v.d, n, v.encoded)
 	}
 }
 
@@ -219,7 +221,7 @@ func (ns *Namespace) unencoded(e adapter.Event, err error) {
 func (v *variants) expect(to []adapter.Socket) int {
 	srv := v.ns.server
 	asked := make([]*Socket, 0, len(to))
-	a := ackAsk{v.d.Ask}
+	a := &ackAsk{v.d.Ask, time.Now()}
 	for _, t := range to {
 		s := (*Socket)(t.(*member))
 		if !v.isFor(s, v.rendered(s.view)) {

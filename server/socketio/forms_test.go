@@ -3,13 +3,15 @@ package socketio
 import (
 	"testing"
 	"time"
+
+	"github.com/antchat/antchat/adapter"
 )
 
 // A broadcast is encoded once per form in use, whoever many it goes to: a text
 // without offset is the same for both revisions, binary is not.
 func TestFormsOfABroadcast(t *testing.T) {
 	encoded := make(chan [2]int, 1)
-	s := newTestServer(t, Options{Recovery: true, Hooks: Hooks{Delivered: func(_ string, recipients, forms int) {
+	s := newTestServer(t, Options{Recovery: true, Hooks: Hooks{Delivered: func(_ *adapter.Delivery, recipients, forms int) {
 		encoded <- [2]int{recipients, forms}
 	}}})
 	ns := s.Of("/")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/socketio/packet"
 )
 
@@ -109,10 +110,13 @@ type Hooks struct {
 	// Handled: its handler has returned.
 	Handled func(s *Socket, event string, took time.Duration, err error)
 	// Delivered: a broadcast has been queued to local sockets; encoded says in
-	// how many forms it was written.
-	Delivered func(namespace string, recipients, encoded int)
+	// how many forms it was written. Called by the adapter's sequencer, which
+	// goes on when it returns.
+	Delivered func(d *adapter.Delivery, recipients, encoded int)
 	// Dropped: a volatile event was not sent because the connection was busy.
 	Dropped func(s *Socket, event string)
+	// Acked: a client has acknowledged an event, so long after it was sent.
+	Acked func(s *Socket, took time.Duration)
 	// AckTimedOut: a client did not acknowledge in time.
 	AckTimedOut func(s *Socket)
 	// Panicked: a handler panicked, or another function of the application.

@@ -84,7 +84,7 @@ func (e SocketEmitter) EmitWithAck(ctx context.Context, event string, args ...an
 		timeout = s.client.server.options.AckTimeout
 	}
 	id := s.ns.ackIDs.Add(1)
-	call := &ackCall{result: make(chan ackResult, 1)}
+	call := &ackCall{result: make(chan ackResult, 1), began: time.Now()}
 	if err := s.send(ev, id, call, e.volatile); err != nil {
 		return Args{}, err
 	}
