@@ -36,7 +36,7 @@ var rows = []struct {
 	{"server/socketio", []string{"adapter", "server/socketio/packet"}, "it sees a session through its own interface, and the fleet through the contract"},
 	{"server/chat", []string{"adapter"}, "the domain knows no network"},
 	{"server/chatapi", []string{"adapter", "server/chat", "server/socketio"}, "it translates between the domain and Socket.IO"},
-	{"server/observe", []string{"adapter", "adapter/local", "adapter/redis", "server/engineio", "server/socketio", "server/chatapi", "server/gateway"}, "it fills the hooks that others offer"},
+	{"server/observe", []string{"adapter", "adapter/local", "adapter/redis", "adapter/redis/official", "server/engineio", "server/socketio", "server/chatapi", "server/gateway"}, "it fills the hooks that others offer"},
 	{"server/adminui", []string{"adapter", "server/socketio"}, "a namespace like any other"},
 	{"server/e2e/...", []string{"*"}, "programs for tests and measurements"},
 	{"web", nil, "files and nothing else"},

@@ -26,7 +26,7 @@ func (p *program) official() redis.Official {
 			Mode: modes[c.Adapter], Prefix: c.Prefix, Emitters: c.Emitters, PythonChannel: c.PythonChannel,
 			RoomIn: chat.OutsideRoom, RoomOut: roomOut, SpecificResponses: c.SpecificResponses,
 			MaxDepth: p.config.SocketIO.MaxDepth, MaxAttachments: p.config.SocketIO.MaxAttachments,
-			Hooks: p.tally.officialHooks(p.logger),
+			Hooks: p.metrics.Official(p.logger),
 		},
 		Render: func(d *adapter.Delivery) (adapter.Event, bool) { return chatapi.Plain(d), true },
 	}

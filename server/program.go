@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/antchat/antchat/server/config"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/gateway"
+	"github.com/antchat/antchat/server/observe"
 	"github.com/antchat/antchat/server/socketio"
 	"github.com/antchat/antchat/server/socketio/packet"
 	"github.com/antchat/antchat/web"
@@ -38,17 +40,18 @@ type program struct {
 	gateway  *gateway.Gateway
 	http     *http.Server
 	listener net.Listener
+	metrics  *observe.Metrics
+	admin    *admin // nil without admin.listen
 
 	posts    posts // into chat
 	silent   newcomers
-	tally    tally
 	stopping atomic.Bool
 }
 
 // newProgram wires everything up to the listener. A wrong setting is a
 // *config.Error.
 func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
-	p := &program{config: c, logger: logger}
+	p := &program{config: c, logger: logger, metrics: observe.New(versionText())}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop())
@@ -68,11 +71,15 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	if err := p.openAdapter(); err != nil {
 		return nil, err
 	}
-	p.sockets = socketio.NewServer(p.adapter, socketOptions(c, logger))
+	events := slices.Concat(chatapi.Events, c.Relay.Events)
+	sockets := socketOptions(c, logger)
+	sockets.Hooks = p.metrics.SocketIO(events)
+	p.sockets = socketio.NewServer(p.adapter, sockets)
 	p.chat, err = chatapi.New(p.sockets.Of("/"), p.adapter, chatapi.Options{
 		Limits:      chat.Limits{AnnounceMax: c.Presence.AnnounceMax},
 		RelayEvents: c.Relay.Events,
 		Logger:      logger,
+		Hooks:       p.metrics.Chat(events),
 	})
 	if err != nil {
 		return nil, c.Refuse("relay.events", err.Error())
@@ -83,7 +90,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	engine := engineOptions(c, logger)
 	engine.NodeID = p.adapter.NodeID()
 	engine.CheckOrigin = origins.Allowed
-	engine.Hooks = p.tally.hooks(logger)
+	engine.Hooks = p.metrics.EngineIO()
 	p.engine = engineio.NewServer(func(s *engineio.Session) engineio.Handler { return p.sockets.Accept(s) }, engine)
 
 	policy := c.Web.ContentSecurityPolicy
@@ -112,13 +119,31 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 		ErrorLog:  slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ConnState: p.silent.watch,
 	}
+	p.watch()
 	return p, nil
+}
+
+// watch has the metrics ask for what nobody counts, and serves them.
+func (p *program) watch() {
+	w := observe.Watched{Engine: p.engine, MaxSessions: p.config.Engine.MaxSessions}
+	switch a := p.adapter.(type) {
+	case *local.Adapter:
+		w.Local = a
+	case interface{ Stats() redis.Stats }: // among Node servers too
+		w.Redis = a
+	}
+	p.metrics.Watch(w)
+	if p.config.Admin.Listen != "" {
+		p.admin = newAdmin(observe.Admin(p.metrics.Handler(), p.gateway), p.logger)
+	}
 }
 
 // openAdapter opens the embedded store, or a place in the fleet.
 func (p *program) openAdapter() error {
 	if p.config.Redis.URL == "" {
-		a, err := local.Open(adapterOptions(p.config, p.logger))
+		o := adapterOptions(p.config, p.logger)
+		o.Hooks = p.metrics.Local()
+		a, err := local.Open(o)
 		if err != nil {
 			return fmt.Errorf("data.dir: %w", err)
 		}
@@ -126,6 +151,7 @@ func (p *program) openAdapter() error {
 		return nil
 	}
 	o := redisOptions(p.config, p.logger)
+	o.Hooks = p.metrics.Redis()
 	var err error
 	if c := p.config.Official; c.Adapter == "off" && !c.Emitters {
 		p.adapter, err = openRedis(o)
@@ -158,8 +184,15 @@ func (p *program) ready() error {
 	return nil
 }
 
-// listen opens the port. Connections wait until run.
+// listen opens the ports. Clients' connections wait until run; an operator is
+// served from here on.
 func (p *program) listen() error {
+	if p.admin != nil {
+		if err := p.admin.listen(p.config.Admin.Listen); err != nil {
+			return fmt.Errorf("admin.listen: %w", err)
+		}
+		p.logger.Info("metrics and profiles are served", "address", p.admin.address())
+	}
 	address := net.JoinHostPort(p.config.HTTP.Addr, strconv.Itoa(p.config.HTTP.Port))
 	// No TCP keep-alive: heartbeats and the HTTP server's idle time find dead
 	// connections, and it costs four system calls a connection.
@@ -208,7 +241,7 @@ func (p *program) run(ctx context.Context) error {
 			err = errors.Join(err, fmt.Errorf("serve: %w", serr))
 		}
 		if err == nil {
-			p.logger.Info("stopped", "served", &p.tally)
+			p.logger.Info("stopped", "served", p.metrics)
 		}
 		return err
 	case err := <-served:

@@ -144,8 +144,8 @@ func TestLimitsReachTheEndpoint(t *testing.T) {
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("beyond the limit: %s %v", resp.Status, resp.Header)
 	}
-	if n := p.tally.sessions.Load(); n != 1 {
-		t.Errorf("%d sessions counted", n)
+	if served := p.metrics.LogValue().String(); !strings.Contains(served, "sessions=1 ") || !strings.Contains(served, "refused=1 ") {
+		t.Errorf("counted: %s", served)
 	}
 	if body, err := fetch(p.url() + "socket.io/?EIO=3&transport=polling"); err == nil || !strings.Contains(err.Error(), `"code":5`) {
 		t.Errorf("revision 3: %s, %v", body, err)

@@ -60,6 +60,10 @@ func (p *program) stop() error {
 	if p.adapter != nil {
 		end(ctx, "store", p.adapter.Close)
 	}
+	if p.admin != nil {
+		// After all others, so that the stop itself can be watched.
+		end(ctx, "admin", p.admin.close)
+	}
 	if p.gateway != nil {
 		end(ctx, "page", func(context.Context) error { return p.gateway.Close() })
 	}

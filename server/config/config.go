@@ -17,6 +17,7 @@ type Config struct {
 	Relay    Relay
 	Web      Web
 	Logging  Logging
+	Admin    Admin
 	Redis    Redis
 	Official Official
 	Node     Node
@@ -137,6 +138,11 @@ type Web struct {
 type Logging struct {
 	Level  string // debug, info, warn, error
 	Format string // auto, text, json
+}
+
+// Admin is where an operator looks.
+type Admin struct {
+	Listen string // host:port; "": nowhere
 }
 
 // Redis is the fleet's store.

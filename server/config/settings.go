@@ -2,10 +2,12 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -52,6 +54,7 @@ var sections = []struct{ name, about string }{
 	{"relay", "Events of your own"},
 	{"web", "The page"},
 	{"logging", "What the server says about itself"},
+	{"admin", "Metrics and profiles, on an address of their own"},
 	{"redis", "Many nodes"},
 	{"official", "Node servers and emitters on the same Redis"},
 	{"node", "This node"},
@@ -184,6 +187,9 @@ var settings = []*setting{
 	{key: "logging.format", field: func(c *Config) any { return &c.Logging.Format }, initial: "auto", allowed: []string{"auto", "text", "json"}, cloudRun: "json",
 		about: "Form of the lines: auto means text on a terminal and JSON elsewhere."},
 
+	{key: "admin.listen", field: func(c *Config) any { return &c.Admin.Listen }, check: checkListen,
+		about: "Address and port of /metrics, /debug/pprof/, /healthz and /readyz, such as 127.0.0.1:9464, or :9464 for all addresses of the machine. Whoever reaches it sees them: keep it off the internet. With port 0 the system chooses one; empty means none."},
+
 	{key: "redis.url", field: func(c *Config) any { return &c.Redis.URL }, secret: true, also: "REDIS_URL", check: checkRedis,
 		about: "Redis that makes many nodes one chat, in place of the embedded store: redis://host:port, redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/name; rediss for TLS; user:password@ before the host."},
 	{key: "redis.prefix", field: func(c *Config) any { return &c.Redis.Prefix }, check: checkRedisPrefix,
@@ -255,6 +261,23 @@ func checkAddr(text string) error {
 	}
 	if _, err := netip.ParseAddr(text); err != nil {
 		return fmt.Errorf("an IP address such as 127.0.0.1 or ::1, localhost, or nothing for all addresses")
+	}
+	return nil
+}
+
+func checkListen(text string) error {
+	if text == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err == nil {
+		err = checkAddr(host)
+	}
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("an address and a port such as 127.0.0.1:9464, [::1]:9464 or :9464, or nothing for none")
 	}
 	return nil
 }
