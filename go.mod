@@ -3,6 +3,7 @@ module github.com/antchat/antchat
 go 1.26.0
 
 require (
+	github.com/go-jose/go-jose/v4 v4.1.9
 	github.com/gobwas/ws v1.5.0
 	github.com/googollee/go-socket.io v1.7.0
 	github.com/prometheus/client_golang v1.25.0

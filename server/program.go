@@ -16,11 +16,11 @@ import (
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
 	"github.com/antchat/antchat/adapter/redis"
-	"github.com/antchat/antchat/server/chat"
 	"github.com/antchat/antchat/server/chatapi"
 	"github.com/antchat/antchat/server/config"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/gateway"
+	"github.com/antchat/antchat/server/identity"
 	"github.com/antchat/antchat/server/observe"
 	"github.com/antchat/antchat/server/socketio"
 	"github.com/antchat/antchat/server/socketio/packet"
@@ -35,6 +35,7 @@ type program struct {
 	logger   *slog.Logger
 	adapter  adapter.Adapter
 	sockets  *socketio.Server
+	tokens   *identity.Tokens // nil in open mode
 	chat     *chatapi.API
 	engine   *engineio.Server
 	gateway  *gateway.Gateway
@@ -71,16 +72,16 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	if err := p.openAdapter(); err != nil {
 		return nil, err
 	}
+	if p.tokens, err = tokens(c); err != nil {
+		return nil, err
+	}
 	events := slices.Concat(chatapi.Events, c.Relay.Events)
 	sockets := socketOptions(c, logger)
 	sockets.Hooks = p.metrics.SocketIO(events)
 	p.sockets = socketio.NewServer(p.adapter, sockets)
-	p.chat, err = chatapi.New(p.sockets.Of("/"), p.adapter, chatapi.Options{
-		Limits:      chat.Limits{AnnounceMax: c.Presence.AnnounceMax},
-		RelayEvents: c.Relay.Events,
-		Logger:      logger,
-		Hooks:       p.metrics.Chat(events),
-	})
+	options := p.chatOptions()
+	options.Hooks = p.metrics.Chat(events)
+	p.chat, err = chatapi.New(p.sockets.Of("/"), p.adapter, options)
 	if err != nil {
 		return nil, c.Refuse("relay.events", err.Error())
 	}
@@ -328,6 +329,7 @@ func socketOptions(c *config.Config, logger *slog.Logger) socketio.Options {
 		MaxNamespaces:  c.SocketIO.MaxNamespaces,
 		MaxPendingAcks: c.SocketIO.MaxPendingAcks,
 		Views:          chatapi.Views,
+		Secrets:        chatapi.Secrets,
 		ErrorPayload:   chatapi.ErrorPayload,
 		Logger:         logger,
 	}
@@ -355,6 +357,7 @@ func engineOptions(c *config.Config, logger *slog.Logger) engineio.Options {
 		DisableRevision3:      !c.Engine.AllowRevision3,
 		StrictRevision:        c.Engine.StrictRevision,
 		TrustedProxies:        c.HTTP.TrustedProxies,
+		Secrets:               chatapi.Secrets,
 		Logger:                logger,
 	}
 	if c.Engine.Cookie != "" {

@@ -57,6 +57,9 @@ func (p *program) stop() error {
 	if p.chat != nil {
 		end(ctx, "chat", p.chat.Close)
 	}
+	if p.tokens != nil {
+		p.tokens.Close()
+	}
 	if p.adapter != nil {
 		end(ctx, "store", p.adapter.Close)
 	}

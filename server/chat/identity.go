@@ -9,12 +9,13 @@ import (
 )
 
 // A user id names a person across sockets and reconnects. In open mode it is a
-// hash of something only that person's client knows. It never leaves the
-// fleet: others see names. The first character says where it comes from.
+// hash of something only that person's client knows; with tokens, of the
+// subject. It never leaves the fleet. The first character says where it comes from.
 const (
 	userSession    = 's' // the client's session secret
 	userPID        = 'p' // the private id of its first recovery session
 	userConnection = 'c' // nothing that lasts: ends with the connection
+	userSubject    = 't' // the subject of a token
 )
 
 // Author is who sends: the stable identity and the name that others see.
@@ -42,9 +43,14 @@ func UserOfPID(pid string) string { return hashed(userPID, pid) }
 // UserOfConnection is the user of a client that can prove nothing.
 func UserOfConnection(id string) string { return hashed(userConnection, id) }
 
-// Proven: the user id came from a session secret, so whoever claims to be that
-// user must show the secret again.
-func Proven(user string) bool { return user != "" && user[0] == userSession }
+// UserOfSubject is the user whom a token's issuer calls so.
+func UserOfSubject(subject string) string { return hashed(userSubject, subject) }
+
+// Proven: the user id came from a session secret or a token, so whoever claims to
+// be that user must show it again.
+func Proven(user string) bool {
+	return user != "" && (user[0] == userSession || user[0] == userSubject)
+}
 
 // GuestName is the name of somebody who has given none: stable for the user,
 // and telling nothing of the user id.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/identity"
 	"github.com/antchat/antchat/server/socketio"
 )
 
@@ -42,6 +43,14 @@ type Options struct {
 	Backlog int
 	// StoreTimeout bounds each request's wait for the store. 10 s.
 	StoreTimeout time.Duration
+	// Authenticator makes a token the only way in: see auth.go. Nil: everybody
+	// may come, under any name.
+	Authenticator identity.Authenticator
+	// TokenWarning is how long before its token's end a socket is told of it.
+	// 1 min.
+	TokenWarning time.Duration
+	// TokenLeeway is how long after that its connection is closed. 0.
+	TokenLeeway time.Duration
 	// Logger for what an operator should know. Nothing is logged without it.
 	Logger *slog.Logger
 	Hooks  Hooks
@@ -56,13 +65,20 @@ type Hooks struct {
 	Refused func(event string, code Code)
 	// Named: a socket's person has a name now.
 	Named func()
+	// ConnectRefused: a CONNECT was refused.
+	ConnectRefused func(code Code)
+	// Ended: a socket was ended by the chat.
+	Ended func(code Code)
 }
 
 func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&o.TypingExpiry, 5 * time.Second}, {&o.CountInterval, time.Second}, {&o.StoreTimeout, 10 * time.Second}} {
+	}{
+		{&o.TypingExpiry, 5 * time.Second}, {&o.CountInterval, time.Second}, {&o.StoreTimeout, 10 * time.Second},
+		{&o.TokenWarning, time.Minute},
+	} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
@@ -84,11 +100,8 @@ type API struct {
 	log     chat.Log
 	options Options
 
-	// members has the *member of each socket whose person has a name, by
-	// *socketio.Socket.
-	members sync.Map
-
-	heirs heirs
+	heirs  heirs
+	leases leases // of tokens
 
 	// The worker's: one goroutine, which sleeps while there is nothing to
 	// expire and nothing to count.
@@ -96,6 +109,8 @@ type API struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // never closed; one place
 	done   chan struct{} // closed by the worker
+	// running is the goroutine that watches tokens.
+	running sync.WaitGroup
 
 	mu     sync.Mutex
 	typing *chat.Typing // guarded by mu
@@ -131,14 +146,19 @@ func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	ns.OnPresence(a.presenceEvent)
 	ns.UseEvent(a.refused)
 	a.handle()
+	a.leases.init(o.TokenWarning, o.TokenLeeway)
 	go a.work()
+	if o.Authenticator != nil {
+		a.running.Go(a.watchTokens)
+	}
 	return a, nil
 }
 
-// Close ends the API's goroutine and waits for it. The namespace must have
+// Close ends the API's goroutines and waits for them. The namespace must have
 // stopped serving.
 func (a *API) Close(ctx context.Context) error {
 	a.cancel()
+	a.running.Wait() // it does nothing that blocks
 	select {
 	case <-a.done:
 		return nil
@@ -160,6 +180,7 @@ func (a *API) handle() {
 	on(a, eventHistory, a.history)
 	on(a, eventWho, a.who)
 	on(a, eventRooms, a.rooms)
+	on(a, eventRefreshToken, a.refreshToken)
 	for _, name := range a.options.RelayEvents {
 		a.ns.Handle(name, a.relay)
 	}
@@ -206,7 +227,8 @@ func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
 
 // vocabulary is every name that the chat itself uses.
 var vocabulary = append(slices.Clone(Events),
-	eventLogin, eventUserJoined, eventUserLeft, eventRoomUsers, eventRoomGap, eventError)
+	eventLogin, eventUserJoined, eventUserLeft, eventRoomUsers, eventRoomGap, eventError,
+	eventTokenExpiring, eventSessionEnded)
 
 func checkRelay(names []string) error {
 	for i, name := range names {

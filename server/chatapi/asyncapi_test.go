@@ -54,6 +54,7 @@ var requests = []operation{
 	{eventHistory, "Read a page of a room's messages.", optional(History{}), []any{HistoryPage{}}},
 	{eventWho, "List a room's people.", optional(RoomOnly{}), []any{RoomPeople{}}},
 	{eventRooms, "List rooms.", optional(ListRooms{}), []any{RoomList{}}},
+	{eventRefreshToken, "Show a new token of the same user before the old one ends.", one(RefreshToken{}), []any{TokenExpiry{}}},
 }
 
 // notices are what the server sends.
@@ -67,6 +68,8 @@ var notices = []operation{
 	{eventTyping, "Somebody types.", one(UserTyping{}), nil},
 	{eventStopTyping, "Somebody stopped typing.", one(UserTyping{}), nil},
 	{eventRoomGap, "Messages of a room are lost for good.", one(RoomGap{}), nil},
+	{eventTokenExpiring, "The socket's token ends soon: send 'refresh token'.", one(TokenExpiry{}), nil},
+	{eventSessionEnded, "The server is about to close the connection, and why.", one(SessionEnded{}), nil},
 	{eventError, "A request was refused that asked for no acknowledgement.", one(Refusal{}), nil},
 }
 

@@ -41,7 +41,7 @@ func newChat(t testing.TB, o Options, lo local.Options) *fixture {
 func newChatOver(t testing.TB, store Store, a *local.Adapter, o Options) *fixture {
 	t.Helper()
 	sio := socketio.NewServer(a, socketio.Options{
-		Recovery: true, Offsets: socketio.OffsetsAlways, Views: Views, ErrorPayload: ErrorPayload, MaxHeld: 1 << 16,
+		Recovery: true, Offsets: socketio.OffsetsAlways, Views: Views, Secrets: Secrets, ErrorPayload: ErrorPayload, MaxHeld: 1 << 16,
 	})
 	api, err := New(sio.Of("/"), store, o)
 	if err != nil {
@@ -73,6 +73,7 @@ type client struct {
 	t        testing.TB
 	revision int
 	query    url.Values
+	secrets  map[string]string
 	sio      *socketio.Client
 	bulk     bool // only count events: for benchmarks and big rooms
 
@@ -108,6 +109,7 @@ func (c *client) Query() url.Values          { return c.query }
 func (c *client) URL() string                { return "/socket.io/?" + c.query.Encode() }
 func (c *client) Secure() bool               { return false }
 func (c *client) CrossDomain() bool          { return false }
+func (c *client) Secret(name string) string  { return c.secrets[name] }
 func (c *client) Opened() time.Time          { return time.Time{} }
 func (c *client) Idle() bool                 { return true }
 func (c *client) Prepare(text []byte, binary [][]byte) any {
@@ -223,6 +225,7 @@ type hello struct {
 	protocol int // 0: 5
 	auth     any
 	query    string
+	secrets  map[string]string
 	bulk     bool
 }
 
@@ -230,7 +233,7 @@ type hello struct {
 func (f *fixture) open(h hello) *client {
 	f.t.Helper()
 	c := &client{
-		t: f.t, revision: 4, bulk: h.bulk, changed: make(chan struct{}),
+		t: f.t, revision: 4, bulk: h.bulk, secrets: h.secrets, changed: make(chan struct{}),
 		acks: make(map[uint64][]json.RawMessage), acked: make(map[uint64]int),
 	}
 	c.query, _ = url.ParseQuery(h.query)

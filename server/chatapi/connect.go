@@ -8,19 +8,21 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/chat"
 	"github.com/antchat/antchat/server/socketio"
 )
 
-// member is a connected socket as the handlers see it. Only those whose person
-// has a name are kept (API.members): a guest costs nothing while it is idle. Its
-// fields belong to the socket's own goroutine: OnConnect, then one event after
-// the other, then OnDisconnect.
+// member is a connected socket as the handlers see it. It is kept as the socket's
+// Local if its person has a name or a token: any other guest costs nothing while
+// it is idle. Its fields belong to the socket's own goroutine: middleware,
+// OnConnect, then one event after the other, then OnDisconnect.
 type member struct {
 	socket *socketio.Socket
-	name   string // "" for a guest
+	token  *bearer // nil without tokens
+	name   string  // "" for a guest
 	// handle is this connection's in the rosters, "" for a guest. A recovered
 	// socket keeps its id but not its handle.
 	handle string
@@ -30,11 +32,14 @@ type member struct {
 
 // member is a socket's, made anew for a guest.
 func (a *API) member(s *socketio.Socket) *member {
-	if m, ok := a.members.Load(s); ok {
-		return m.(*member)
+	if m, ok := s.Local().(*member); ok {
+		return m
 	}
 	return &member{socket: s}
 }
+
+// keep makes a member its socket's.
+func (m *member) keep() { m.socket.SetLocal(m) }
 
 // named makes the person behind the socket known by a name.
 func (m *member) named(name string) {
@@ -46,10 +51,13 @@ func (m *member) guest() bool { return m.name == "" }
 // author is who the member is to others.
 func (m *member) author() chat.Author {
 	user := m.socket.User()
-	if m.guest() {
-		return chat.Author{User: user, Name: chat.GuestName(user)}
+	switch {
+	case !m.guest():
+		return chat.Author{User: user, Name: m.name}
+	case m.token != nil && m.token.name != "":
+		return chat.Author{User: user, Name: m.token.name}
 	}
-	return chat.Author{User: user, Name: m.name}
+	return chat.Author{User: user, Name: chat.GuestName(user)}
 }
 
 // record is what a session keeps of a member, so that a recovered socket is
@@ -77,33 +85,22 @@ type credentials struct {
 	tutorial     bool
 }
 
-func credentialsOf(h *socketio.Handshake) (c credentials, err error) {
-	var auth struct {
-		Session      json.RawMessage `json:"session"`
-		ServerOffset json.RawMessage `json:"serverOffset"`
-	}
-	if len(h.Auth) > 0 && h.Auth[0] == '{' {
-		if err := json.Unmarshal(h.Auth, &auth); err != nil {
-			return c, fmt.Errorf("decode auth: %w", err)
-		}
-	}
-	text := func(raw json.RawMessage, s *string) (given bool, err error) {
-		if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
-			return false, nil
-		}
-		return true, json.Unmarshal(raw, s)
-	}
-	if c.hasSecret, err = text(auth.Session, &c.secret); err != nil {
+// Secrets is what the Secrets of both socketio.Options and engineio.Options must
+// name for the chat: what clients prove themselves with.
+var Secrets = []string{secretSession, secretToken, secretAccessToken, secretAuthorization}
+
+const (
+	secretSession       = "session"
+	secretToken         = "token"
+	secretAccessToken   = "access_token"
+	secretAuthorization = "authorization"
+)
+
+func credentialsOf(says statements) (c credentials, err error) {
+	if c.hasSecret, err = decodeText(says.of(secretSession), &c.secret); err != nil {
 		return c, &chat.Invalid{Field: chat.FieldSecret, Reason: "must be a string"}
 	}
-	if value, ok := h.Query["session"]; ok && !c.hasSecret {
-		c.secret, c.hasSecret = value, true
-	}
-	offset := auth.ServerOffset
-	if value, ok := h.Query["serverOffset"]; ok && len(offset) == 0 {
-		offset = json.RawMessage(value)
-	}
-	if len(offset) > 0 && !bytes.Equal(offset, []byte("null")) {
+	if offset := says.of("serverOffset"); offset != nil {
 		c.tutorial = true
 		// What is no number is 0: the tutorial's server would answer from the
 		// beginning too.
@@ -112,17 +109,53 @@ func credentialsOf(h *socketio.Handshake) (c credentials, err error) {
 	return c, nil
 }
 
-// refuseConnect is a connect error with a code. Its texts are made for
-// clients.
-func refuseConnect(err error) error {
-	p := problem(err)
-	return &socketio.ConnectError{Message: p.Message, Data: p}
+// statements are what a client says about itself when it connects.
+type statements struct {
+	secret func(name string) json.RawMessage
+	auth   map[string]json.RawMessage
+	query  map[string]string
+}
+
+func statementsOf(s *socketio.Socket) statements {
+	h := s.Handshake()
+	says := statements{secret: s.Secret, query: h.Query}
+	_ = json.Unmarshal(h.Auth, &says.auth) // what is no object says nothing
+	return says
+}
+
+// of is what stands under a name, in JSON (false for what is no UTF-8): in what came with the CONNECT, else in
+// the address. A server whose Options.Secrets are not set has it in the handshake.
+// nil when there is nothing.
+func (says statements) of(name string) json.RawMessage {
+	for _, raw := range []json.RawMessage{says.secret(name), says.auth[name]} {
+		if raw != nil && !bytes.Equal(raw, []byte("null")) {
+			return raw
+		}
+	}
+	switch value, ok := says.query[name]; {
+	case !ok:
+		return nil
+	case !utf8.ValidString(value):
+		return json.RawMessage("false")
+	default:
+		raw, _ := json.Marshal(value) // a string: cannot fail
+		return raw
+	}
+}
+
+// decodeText decodes a string that may be missing.
+func decodeText(raw json.RawMessage, s *string) (given bool, err error) {
+	if raw == nil {
+		return false, nil
+	}
+	return true, json.Unmarshal(raw, s)
 }
 
 // connected puts the socket into the lobby, or back to where it was.
 func (a *API) connected(ctx context.Context, s *socketio.Socket) error {
 	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 	defer cancel()
+	a.leases.add(a.member(s))
 	switch {
 	case s.Recovered():
 		return a.resumed(ctx, s)
@@ -142,16 +175,16 @@ func (a *API) resumed(ctx context.Context, s *socketio.Socket) error {
 	if err != nil || r.Name == "" {
 		return err
 	}
-	m := &member{socket: s}
+	m := a.member(s)
 	m.named(r.Name)
-	a.members.Store(s, m)
+	m.keep()
 	return a.align(ctx, m)
 }
 
 // catchUp puts a socket of the tutorial's vocabulary into the lobby and sends
 // it what it has not seen. Live messages follow once this has returned.
 func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
-	c, err := credentialsOf(s.Handshake())
+	c, err := credentialsOf(statementsOf(s))
 	if err != nil {
 		return err
 	}
@@ -216,7 +249,7 @@ func newestFitting(entries []*adapter.Delivery, seq uint64, size int) []*adapter
 // connection keeps its place for the grace time.
 func (a *API) disconnected(ctx context.Context, s *socketio.Socket, reason socketio.DisconnectReason) {
 	m := a.member(s)
-	a.members.Delete(s)
+	a.leases.drop(m)
 	for _, room := range chat.Rooms(s.Rooms()) {
 		a.silence(ctx, s.ID(), room)
 	}

@@ -3,7 +3,7 @@
 // people what it answered.
 //
 //	sio := socketio.NewServer(a, socketio.Options{
-//		Recovery: true, Views: chatapi.Views, ErrorPayload: chatapi.ErrorPayload,
+//		Recovery: true, Views: chatapi.Views, Secrets: chatapi.Secrets, ErrorPayload: chatapi.ErrorPayload,
 //	})
 //	api, err := chatapi.New(sio.Of("/"), a, chatapi.Options{})
 //	defer api.Close(ctx)

@@ -46,6 +46,7 @@ func newHandler() (http.Handler, func(context.Context) error, error) {
 	sockets := socketio.NewServer(store, socketio.Options{
 		Recovery:     true,
 		Views:        chatapi.Views,
+		Secrets:      chatapi.Secrets,
 		ErrorPayload: explain,
 	})
 	chat, err := chatapi.New(sockets.Of("/"), store, chatapi.Options{})

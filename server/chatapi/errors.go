@@ -6,6 +6,7 @@ import (
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/identity"
 	"github.com/antchat/antchat/server/socketio"
 )
 
@@ -27,6 +28,9 @@ const (
 	CodeUnavailable    Code = "unavailable"     // the store is away; outcome unknown
 	CodeStoreFull      Code = "store_full"      // the store has no room
 	CodeMoved          Code = "session_moved"   // a newer connection has the session
+	CodeTokenMissing   Code = "token_missing"   // show a token, as a connect error
+	CodeTokenInvalid   Code = "token_invalid"   // no token that is taken here
+	CodeTokenExpired   Code = "token_expired"   // get a new one
 	CodeUnknownEvent   Code = "unknown_event"   // no such event
 	CodeInternal       Code = "internal"        // a fault of the server
 )
@@ -35,7 +39,8 @@ const (
 var Codes = []Code{
 	CodeBadRequest, CodeInvalidName, CodeInvalidRoom, CodeInvalidMessage, CodeInvalidID,
 	CodeInvalidSession, CodeNotMember, CodeTooManyRooms, CodeIDConflict, CodeUnavailable,
-	CodeStoreFull, CodeMoved, CodeUnknownEvent, CodeInternal,
+	CodeStoreFull, CodeMoved, CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired,
+	CodeUnknownEvent, CodeInternal,
 }
 
 // Retryable says that the same request may succeed later. A message is sent
@@ -82,6 +87,16 @@ func classify(err error) (Code, string) {
 	switch {
 	case errors.As(err, &invalid):
 		return codeOfField[invalid.Field], invalid.Error()
+	case errors.Is(err, errTokenMissing):
+		return CodeTokenMissing, "a token is needed"
+	case errors.Is(err, identity.ErrExpired):
+		return CodeTokenExpired, "the token has expired"
+	case errors.Is(err, identity.ErrInvalid):
+		return CodeTokenInvalid, "the token is not taken here"
+	case errors.Is(err, errOtherUser):
+		return CodeTokenInvalid, "the token is another user's"
+	case errors.Is(err, errNoTokens):
+		return CodeTokenInvalid, "there are no tokens here"
 	case errors.As(err, &payload):
 		return CodeBadRequest, "the payload has not the documented form"
 	case errors.Is(err, socketio.ErrUnknownEvent):
@@ -96,6 +111,8 @@ func classify(err error) (Code, string) {
 		return CodeStoreFull, "the store is full"
 	case errors.Is(err, adapter.ErrFenced), errors.Is(err, adapter.ErrUnknownSocket), errors.Is(err, socketio.ErrDisconnected):
 		return CodeMoved, "the session continues on another connection"
+	case errors.Is(err, identity.ErrUnavailable):
+		return CodeUnavailable, "the token cannot be checked at the moment; try again"
 	case errors.Is(err, adapter.ErrUnavailable), errors.Is(err, adapter.ErrClosed), errors.Is(err, socketio.ErrClosed),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return CodeUnavailable, "the store is not available; try again"

@@ -3,8 +3,6 @@ package chatapi
 import (
 	"encoding/json"
 	"testing"
-
-	"github.com/antchat/antchat/server/socketio"
 )
 
 // Whatever a client sends as a payload or as credentials is decoded or
@@ -17,7 +15,7 @@ func FuzzPayloads(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, v := range []any{&AddUser{}, &NewMessage{}, &RoomOnly{}, &JoinRoom{}, &History{}, &ListRooms{}} {
+		for _, v := range []any{&AddUser{}, &NewMessage{}, &RoomOnly{}, &JoinRoom{}, &History{}, &ListRooms{}, &RefreshToken{}} {
 			if json.Unmarshal(data, v) != nil {
 				continue
 			}
@@ -26,8 +24,13 @@ func FuzzPayloads(f *testing.F) {
 				t.Fatalf("%T: %s became %s, %v", v, data, again, err)
 			}
 		}
-		for _, h := range []*socketio.Handshake{{Auth: data}, {Query: map[string]string{"session": string(data), "serverOffset": string(data)}}} {
-			if c, err := credentialsOf(h); err == nil && c.hasSecret && h.Auth == nil && c.secret != string(data) {
+		none := func(string) json.RawMessage { return nil }
+		for _, says := range []statements{
+			{secret: func(string) json.RawMessage { return data }},
+			{secret: none, query: map[string]string{"session": string(data), "serverOffset": string(data)}},
+		} {
+			c, err := credentialsOf(says)
+			if err == nil && c.hasSecret && says.query != nil && c.secret != string(data) {
 				t.Fatalf("secret %q became %q", data, c.secret)
 			}
 		}

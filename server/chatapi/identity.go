@@ -16,12 +16,14 @@ const stranger = "-"
 // session that it was of cannot be continued; a client of protocol 4 has
 // neither and is new each time.
 //
+// With tokens, only the token counts.
+//
 // On recovery the session's record names the user. It is believed on the pid
-// alone unless that user has a secret, which must then be shown again.
-func (a *API) identify(_ context.Context, s *socketio.Socket) error {
-	c, err := credentialsOf(s.Handshake())
+// alone unless that user has a secret or a token, which must then be shown again.
+func (a *API) identify(ctx context.Context, s *socketio.Socket) error {
+	c, err := credentialsOf(statementsOf(s))
 	if err != nil {
-		return refuseConnect(err)
+		return a.refuseConnect(err)
 	}
 	view := viewChat
 	if c.tutorial {
@@ -29,9 +31,16 @@ func (a *API) identify(_ context.Context, s *socketio.Socket) error {
 	}
 	s.SetView(view)
 	secret := ""
-	if c.hasSecret {
+	switch {
+	case a.options.Authenticator != nil:
+		m := &member{socket: s}
+		if secret, err = a.authenticate(ctx, m); err != nil {
+			return err
+		}
+		m.keep()
+	case c.hasSecret:
 		if secret, err = chat.UserOfSecret(c.secret); err != nil {
-			return refuseConnect(err)
+			return a.refuseConnect(err)
 		}
 	}
 	if s.Recovered() {

@@ -13,7 +13,7 @@ import (
 func (a *API) addUser(ctx context.Context, m *member, in AddUser) (AddedUser, error) {
 	first := m.guest()
 	if first {
-		name, err := a.chat.Limits().Name(in.Username)
+		name, err := a.nameOf(m, in.Username)
 		if err != nil {
 			return AddedUser{}, err
 		}
@@ -33,6 +33,14 @@ func (a *API) addUser(ctx context.Context, m *member, in AddUser) (AddedUser, er
 	return AddedUser{Username: m.name, NumUsers: n, Rooms: chat.Rooms(m.socket.Rooms())}, nil
 }
 
+// nameOf is what a person is to be called: as the token says, or else as asked.
+func (a *API) nameOf(m *member, asked string) (string, error) {
+	if m.token != nil && m.token.name != "" {
+		return m.token.name, nil
+	}
+	return a.chat.Limits().Name(asked)
+}
+
 // introduce announces a named person in the socket's rooms and remembers the
 // name. After an error the socket is a guest as before.
 func (a *API) introduce(ctx context.Context, m *member, name string) error {
@@ -41,14 +49,14 @@ func (a *API) introduce(ctx context.Context, m *member, name string) error {
 		return err
 	}
 	m.named(name)
-	a.members.Store(m.socket, m)
+	m.keep()
 	if err = a.align(ctx, m); err == nil {
 		r.Name = name
 		err = m.socket.SetData(r)
 	}
 	if err != nil {
-		a.members.Delete(m.socket)
 		a.exitAll(m, true)
+		m.name, m.handle = "", ""
 		return err
 	}
 	if a.options.Hooks.Named != nil {

@@ -19,6 +19,8 @@ const (
 	eventHistory    = "history"
 	eventWho        = "who"
 	eventRooms      = "rooms"
+
+	eventRefreshToken = "refresh token"
 )
 
 // Notices: what only the server sends.
@@ -29,13 +31,16 @@ const (
 	eventRoomUsers  = "room users"
 	eventRoomGap    = "room gap"
 	eventError      = "error message" // emitted by package socketio
+
+	eventTokenExpiring = "token expiring"
+	eventSessionEnded  = "session ended"
 )
 
 // Events are the requests of the vocabulary, for whoever counts them;
 // Options.RelayEvents come on top.
 var Events = []string{
 	eventAddUser, eventNewMessage, eventChatMsg, eventTyping, eventStopTyping, eventJoinRoom, eventLeaveRoom,
-	eventHistory, eventWho, eventRooms,
+	eventHistory, eventWho, eventRooms, eventRefreshToken,
 }
 
 // AddUser gives the socket's person a name. It may come as a bare string.
@@ -139,6 +144,24 @@ type RoomList struct {
 	More  bool            `json:"more"`
 }
 
+// RefreshToken shows a new token before the old one ends. It may come as a bare
+// string.
+type RefreshToken struct {
+	Token string `json:"token"`
+}
+
+// TokenExpiry says when a socket's token ends, in milliseconds since 1970: the
+// answer to RefreshToken, and the warning.
+type TokenExpiry struct {
+	Expires int64 `json:"expires"`
+}
+
+// SessionEnded says why the server is about to close the connection.
+type SessionEnded struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
 // UserChange tells a room that somebody came or left.
 type UserChange struct {
 	Username string `json:"username"`
@@ -203,6 +226,12 @@ func (p *NewMessage) UnmarshalJSON(b []byte) error {
 func (p *RoomOnly) UnmarshalJSON(b []byte) error {
 	type object RoomOnly
 	return stringOr(b, &p.Room, (*object)(p))
+}
+
+// UnmarshalJSON takes a bare string as the token.
+func (p *RefreshToken) UnmarshalJSON(b []byte) error {
+	type object RefreshToken
+	return stringOr(b, &p.Token, (*object)(p))
 }
 
 // UnmarshalJSON takes a bare string as the room.

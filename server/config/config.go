@@ -14,6 +14,7 @@ type Config struct {
 	Dedupe   Dedupe
 	Data     Data
 	Presence Presence
+	Auth     Auth
 	Relay    Relay
 	Web      Web
 	Logging  Logging
@@ -120,6 +121,22 @@ type Data struct {
 type Presence struct {
 	AnnounceMax int
 	Grace       time.Duration
+}
+
+// Auth is who may connect.
+type Auth struct {
+	Mode         string // open, token
+	Secret       string // secret
+	SecretFile   string
+	Keys         string // an address or a file
+	KeysRefresh  time.Duration
+	KeysInterval time.Duration
+	Issuer       string
+	Audience     []string
+	UserClaim    string
+	NameClaim    string
+	Leeway       time.Duration
+	Warning      time.Duration
 }
 
 // Relay names custom events that are passed on to the room in their first

@@ -277,6 +277,12 @@ func TestRefusals(t *testing.T) {
 			`dedupe.window: 10m is shorter than recovery.window (20m): a client that comes back could not retry safely; allowed is at least that`},
 		{"log shorter than recovery", "", nil, []string{"--log.max_age", "1m"},
 			`log.max_age: 1m is shorter than recovery.window (2m): what a client missed would be gone; allowed is at least that`},
+		{"a mode of authentication", "", nil, []string{"--auth.mode", "closed"}, `auth.mode: "closed" (flag --auth.mode) is not allowed: allowed is one of open, token`},
+		{"tokens of nobody", "", nil, []string{"--auth.mode", "token"}, `auth.mode: is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys`},
+		{"tokens of two", "", nil, []string{"--auth.mode", "token", "--auth.keys", "k", "--auth.secret_file", "s"}, `auth.mode: is token, and several of auth.secret, auth.secret_file and auth.keys are set: allowed is one`},
+		{"short secret", "", nil, []string{"--auth.secret", "hidden"}, `auth.secret: the value (hidden) (flag --auth.secret) is not allowed: allowed is at least 32 bytes`},
+		{"keys by ftp", "", nil, []string{"--auth.keys", "ftp://x/y"}, `auth.keys: "ftp://x/y" (flag --auth.keys) is not allowed: allowed is an address that begins with https:// (or http:// within a trusted network), or the name of a file`},
+		{"no user", "", nil, []string{"--auth.user_claim", ""}, `auth.user_claim: "" (flag --auth.user_claim) is not allowed: allowed is a claim's name, with dots to one inside another`},
 		{"secure without cookie", "", nil, []string{"--engine.cookie_secure"}, `engine.cookie_secure: is true, but engine.cookie names no cookie: allowed is true with a cookie's name`},
 
 		{"Node servers without Redis", "", nil, []string{"--official.adapter", "classic"}, `official.adapter: is set, but redis.url is not: allowed is off, or any with a Redis`},

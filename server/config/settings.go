@@ -51,6 +51,7 @@ var sections = []struct{ name, about string }{
 	{"dedupe", "Retries"},
 	{"data", "The embedded store"},
 	{"presence", "Who is here"},
+	{"auth", "Who may connect"},
 	{"relay", "Events of your own"},
 	{"web", "The page"},
 	{"logging", "What the server says about itself"},
@@ -174,6 +175,31 @@ var settings = []*setting{
 	{key: "presence.grace", field: func(c *Config) any { return &c.Presence.Grace }, initial: "10s", least: "0", most: "10m",
 		about: "How long somebody whose connection was lost still counts as present, so that a reconnect is no leaving and coming; with 0 such a person leaves at once."},
 
+	{key: "auth.mode", field: func(c *Config) any { return &c.Auth.Mode }, initial: "open", allowed: []string{"open", "token"},
+		about: "open: everybody may connect, under a name of their choice. token: only with a JWT, which says who it is; one of auth.secret, auth.secret_file and auth.keys is then needed."},
+	{key: "auth.secret", field: func(c *Config) any { return &c.Auth.Secret }, secret: true, check: checkSecret,
+		about: "Key of tokens that are signed with HS256, at least 32 bytes."},
+	{key: "auth.secret_file", field: func(c *Config) any { return &c.Auth.SecretFile },
+		about: "File with that key; white space at its ends does not count."},
+	{key: "auth.keys", field: func(c *Config) any { return &c.Auth.Keys }, check: checkKeys,
+		about: "The issuer's public keys, a JSON Web Key Set: an address or a file. Tokens are then signed with RS256, ES256 or EdDSA."},
+	{key: "auth.keys_refresh", field: func(c *Config) any { return &c.Auth.KeysRefresh }, initial: "1h", least: "1m", most: "24h",
+		about: "After how long the keys are fetched anew. Keys that cannot be fetched are used on for a day."},
+	{key: "auth.keys_interval", field: func(c *Config) any { return &c.Auth.KeysInterval }, initial: "30s", least: "1s", most: "1h",
+		about: "Least time between two fetches, also when a token names a key that is not known."},
+	{key: "auth.issuer", field: func(c *Config) any { return &c.Auth.Issuer }, check: checkLine,
+		about: "What a token's iss must be; empty means anything."},
+	{key: "auth.audience", field: func(c *Config) any { return &c.Auth.Audience }, check: checkLine,
+		about: "A token's aud must hold one of these; empty means anything. Set it where one issuer serves several applications."},
+	{key: "auth.user_claim", field: func(c *Config) any { return &c.Auth.UserClaim }, initial: "sub", check: checkClaim,
+		about: "Claim that says who the user is: stable and never given to somebody else."},
+	{key: "auth.name_claim", field: func(c *Config) any { return &c.Auth.NameClaim }, initial: "name", check: checkClaim,
+		about: "Claim with the name that others see. A token without it, or whose name breaks the chat's rules, leaves the name to the client."},
+	{key: "auth.leeway", field: func(c *Config) any { return &c.Auth.Leeway }, initial: "30s", least: "0", most: "10m",
+		about: "How far the issuer's clock may be from this one's."},
+	{key: "auth.warning", field: func(c *Config) any { return &c.Auth.Warning }, initial: "1m", least: "1s", most: "1h",
+		about: "How long before its token ends a client is told, so that it can send another one."},
+
 	{key: "relay.events", field: func(c *Config) any { return &c.Relay.Events }, check: checkEvent,
 		about: "Names of events of your own that are passed on, unlogged, to the room in their first argument."},
 
@@ -249,10 +275,57 @@ func (c *Config) related() error {
 		return &Error{"official.adapter", "is set, but redis.url is not: allowed is off, or any with a Redis"}
 	case c.Redis.URL == "" && c.Official.Emitters:
 		return &Error{"official.emitters", "is true, but redis.url is not set: allowed is true with a Redis"}
+	case c.Auth.Mode == "token" && c.Auth.sources() == 0:
+		return &Error{"auth.mode", "is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys"}
+	case c.Auth.Mode == "token" && c.Auth.sources() > 1:
+		return &Error{"auth.mode", "is token, and several of auth.secret, auth.secret_file and auth.keys are set: allowed is one"}
 	case c.Engine.CookieSecure && c.Engine.Cookie == "":
 		return &Error{"engine.cookie_secure", "is true, but engine.cookie names no cookie: allowed is true with a cookie's name"}
 	}
 	return nil
+}
+
+// sources is how many of the settings for checking tokens are set.
+func (a *Auth) sources() int {
+	n := 0
+	for _, s := range []string{a.Secret, a.SecretFile, a.Keys} {
+		if s != "" {
+			n++
+		}
+	}
+	return n
+}
+
+func checkSecret(text string) error {
+	if text != "" && len(text) < 32 {
+		return fmt.Errorf("at least 32 bytes")
+	}
+	return nil
+}
+
+func checkKeys(text string) error {
+	scheme, _, address := strings.Cut(text, "://")
+	if !address {
+		return nil // a file
+	}
+	if u, err := url.Parse(text); err != nil || scheme != "https" && scheme != "http" || u.Host == "" || u.User != nil {
+		return fmt.Errorf("an address that begins with https:// (or http:// within a trusted network), or the name of a file")
+	}
+	return nil
+}
+
+func checkLine(text string) error {
+	if len(text) > 1024 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' }) {
+		return fmt.Errorf("up to 1,024 bytes on one line")
+	}
+	return nil
+}
+
+func checkClaim(text string) error {
+	if text == "" {
+		return fmt.Errorf("a claim's name, with dots to one inside another")
+	}
+	return checkLine(text)
 }
 
 func checkAddr(text string) error {

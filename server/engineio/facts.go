@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"unique"
 )
@@ -12,7 +14,9 @@ import (
 // memory of the request goes.
 type facts struct {
 	address string
-	uri     string
+	// uri is the request's path and query without the secrets, and then, each on
+	// a line of its own, the secrets that there were, as name=value.
+	uri string
 	// headers are the values of Options.Headers, each ended by headerEnd. The
 	// clients of one application mostly send the same ones: one copy serves all.
 	headers unique.Handle[string]
@@ -24,7 +28,7 @@ const headerEnd = "\n"
 func (s *Server) gather(r *http.Request) facts {
 	f := facts{
 		address: clientAddress(r, s.o.TrustedProxies),
-		uri:     strings.Clone(r.URL.RequestURI()),
+		uri:     strings.Clone(s.withoutSecrets(r)),
 	}
 	var values []byte
 	for _, name := range s.o.Headers {
@@ -44,6 +48,41 @@ func (s *Server) gather(r *http.Request) facts {
 	}
 	f.headers = unique.Make(string(values))
 	return f
+}
+
+// withoutSecrets is facts.uri of a request. A secret is looked for in the query,
+// then among the headers.
+func (s *Server) withoutSecrets(r *http.Request) string {
+	uri := r.URL.RequestURI()
+	if len(s.o.Secrets) == 0 {
+		return uri
+	}
+	secrets := ""
+	add := func(name, value string) {
+		if len(value) <= maxURI && !strings.Contains(value, headerEnd) {
+			secrets += headerEnd + name + "=" + value
+		}
+	}
+	path, query, _ := strings.Cut(uri, "?")
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		// What cannot be decoded is no parameter to Session.Query either.
+		if decoded, err := url.QueryUnescape(name); err != nil || !slices.Contains(s.o.Secrets, decoded) {
+			kept = append(kept, pair)
+		} else if value, err := url.QueryUnescape(value); err == nil {
+			add(decoded, value)
+		}
+	}
+	for _, name := range s.o.Secrets {
+		if value := r.Header.Get(name); value != "" {
+			add(name, value)
+		}
+	}
+	if query := strings.Join(kept, "&"); query != "" {
+		path += "?" + query
+	}
+	return path + secrets
 }
 
 // isSecure reports whether the client came by TLS, which a trusted proxy may have

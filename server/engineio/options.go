@@ -95,6 +95,11 @@ type Options struct {
 	// 4 KiB is not kept. Default host, origin, referer, user-agent,
 	// accept-language and sec-websocket-extensions. Non-nil and empty: none.
 	Headers []string
+	// Secrets names what a handshake may hold that nobody else is to see:
+	// parameters of its query, and headers, such as "token" and "authorization"
+	// (in lower case). They are cut out of what Session.URL, Query and Headers
+	// show; Session.Secret has them, as long as the session. Default: none.
+	Secrets []string
 	// NodeID starts every session id: 6 characters of 0-9, A-Z, a-z, _ and -.
 	// Default: random. NewServer panics on anything else.
 	NodeID string
@@ -153,6 +158,8 @@ func (o Options) withDefaults() Options {
 	for i, h := range o.Headers {
 		o.Headers[i] = strings.ToLower(h)
 	}
+	o.Secrets = slices.Clone(o.Secrets)
+	o.Headers = slices.DeleteFunc(o.Headers, func(h string) bool { return slices.Contains(o.Secrets, h) })
 	if o.CheckOrigin == nil {
 		o.CheckOrigin = sameOriginOrLocal
 	}

@@ -164,12 +164,28 @@ func (s *Session) Headers() map[string]string {
 	return m
 }
 
-// URL returns the handshake's path and query.
-func (s *Session) URL() string { return s.facts.uri }
+// URL returns the handshake's path and query, without what Options.Secrets
+// names.
+func (s *Session) URL() string {
+	uri, _, _ := strings.Cut(s.facts.uri, headerEnd)
+	return uri
+}
+
+// Secret returns the parameter of the handshake's query, or else its header, of
+// a name in Options.Secrets; "" when there was none.
+func (s *Session) Secret(name string) string {
+	_, secrets, _ := strings.Cut(s.facts.uri, headerEnd)
+	for line := range strings.SplitSeq(secrets, headerEnd) {
+		if known, value, _ := strings.Cut(line, "="); known == name {
+			return value
+		}
+	}
+	return ""
+}
 
 // Query returns the handshake's query, parsed anew by each call.
 func (s *Session) Query() url.Values {
-	_, raw, _ := strings.Cut(s.facts.uri, "?")
+	_, raw, _ := strings.Cut(s.URL(), "?")
 	q, _ := url.ParseQuery(raw) // what can be parsed
 	return q
 }

@@ -25,6 +25,9 @@ type Conn interface {
 	Query() url.Values
 	// URL of the handshake, path and query.
 	URL() string
+	// Secret is a parameter of the handshake's query, or one of its headers,
+	// that is in none of the above; "" when there was none.
+	Secret(name string) string
 	Secure() bool
 	CrossDomain() bool
 	Opened() time.Time

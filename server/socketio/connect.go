@@ -21,6 +21,9 @@ type connectRequest struct {
 	fresh *Namespace
 	// claimed is the pid that the client showed.
 	claimed string
+	// secrets were cut out of auth. session is the one that is being claimed.
+	secrets map[string]json.RawMessage
+	session *adapter.Session
 }
 
 // errNotRecovered: the session cannot be continued; a new one can begin.
@@ -95,14 +98,18 @@ func (s *Socket) establish(ctx context.Context, req *connectRequest) error {
 			return err
 		}
 	}
-	s.auth = string(req.auth)
+	auth, secrets := srv.options.cutSecrets(req.auth)
+	s.auth = string(auth)
+	if secrets != nil {
+		req.secrets = secrets
+	}
 	recovery := srv.options.Recovery && !s.client.revision3
 	if recovery {
 		s.offsets = srv.options.wantsOffsets(s.client.conn)
-		auth, pid, offset := splitAuth(req.auth)
+		auth, pid, offset := splitAuth(auth)
 		s.auth = string(auth)
 		if pid != "" {
-			s.claim(pid)
+			req.claimed = pid
 			return s.resume(ctx, pid, offset)
 		}
 	}
@@ -160,6 +167,7 @@ func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 	}
 	s.id, s.owner, s.recovered = session.SID, owner, true
 	s.setDataNow(session.Data)
+	s.request().session = &session
 	if err := s.admit(ctx); err != nil {
 		return err // finish starts the session's window anew
 	}

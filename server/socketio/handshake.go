@@ -13,7 +13,8 @@ type Handshake struct {
 	Query   map[string]string // of the HTTP request
 	// Auth is what the client sent with its CONNECT, a JSON object: the
 	// payload in protocol 5, the query of the namespace in protocol 4. {} when
-	// there was none. Recovery's pid and offset are taken out.
+	// there was none. Recovery's pid and offset are taken out, and what
+	// Options.Secrets names.
 	Auth    json.RawMessage
 	Address string // of the client, without port
 	Time    time.Time
@@ -129,6 +130,32 @@ func splitAuth(auth json.RawMessage) (rest json.RawMessage, pid string, offset *
 		return nil, "", nil
 	}
 	return rest, pid, offset
+}
+
+// cutSecrets takes what Options.Secrets names out of what a client sent along
+// with its CONNECT.
+func (o *Options) cutSecrets(auth json.RawMessage) (rest json.RawMessage, secrets map[string]json.RawMessage) {
+	var fields map[string]json.RawMessage
+	if len(auth) == 0 || len(o.Secrets) == 0 || json.Unmarshal(auth, &fields) != nil {
+		return auth, nil
+	}
+	for _, name := range o.Secrets {
+		if value, ok := fields[name]; ok {
+			if secrets == nil {
+				secrets = make(map[string]json.RawMessage, 1)
+			}
+			secrets[name] = value
+			delete(fields, name)
+		}
+	}
+	if secrets == nil {
+		return auth, nil
+	}
+	rest, err := json.Marshal(fields)
+	if err != nil {
+		return nil, secrets
+	}
+	return rest, secrets
 }
 
 // namespaceQuery splits a protocol 4 namespace "/chat?token=x" in its name and

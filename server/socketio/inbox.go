@@ -20,7 +20,7 @@ func (s *Socket) run(req *connectRequest) {
 	if req != nil {
 		if instead := s.connect(req); instead != nil {
 			s.client.server.tasks.begin()
-			go instead.run(&connectRequest{name: req.name, auth: json.RawMessage(s.auth), fresh: s.ns, claimed: req.claimed})
+			go instead.run(&connectRequest{name: req.name, auth: json.RawMessage(s.auth), fresh: s.ns, claimed: req.claimed, secrets: req.secrets})
 			return
 		}
 	}

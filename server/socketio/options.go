@@ -47,6 +47,10 @@ type Options struct {
 	// MaxAuth bounds what a client sends along with its CONNECT, in bytes of
 	// JSON: it is kept as long as the socket. A larger one is refused. 16 KiB.
 	MaxAuth int
+	// Secrets names fields of what a client sends along with its CONNECT that
+	// nobody else is to see: they are cut out of every [Handshake], and
+	// [Socket.Secret] has them while the client connects. None.
+	Secrets []string
 	// AttachmentWait is how long the attachments of a packet may take to arrive;
 	// then the connection is closed. 60 s.
 	AttachmentWait time.Duration

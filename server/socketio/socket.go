@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/socketio/packet"
@@ -53,8 +54,14 @@ type Socket struct {
 	done      chan struct{} // of the context, made on demand
 	gone      chan struct{} // closed when torn down, made on demand
 	afterDone *afterFunc
+	more      *more // nil for most
+}
+
+// more is what few sockets have, or all of them for a moment.
+type more struct {
 	// connecting is set from the request until OnConnect has returned.
 	connecting *connectRequest
+	local      any
 }
 
 type socketState uint8
@@ -95,24 +102,85 @@ func (s *Socket) PID() string { return s.owner.PID }
 // that it was given to him: the session may be gone. Keep it in no log, and show
 // neither it nor a plain hash of it to anybody.
 func (s *Socket) ClaimedPID() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.connecting == nil {
-		return ""
+	if req := s.request(); req != nil {
+		return req.claimed
 	}
-	return s.connecting.claimed
+	return ""
 }
 
-func (s *Socket) claim(pid string) {
+// ClaimedRooms are the rooms of the session that is being claimed, so that
+// connect middleware can refuse to continue it (by another SetUser). nil when
+// none is, and later.
+func (s *Socket) ClaimedRooms() []string {
+	if req := s.request(); req != nil && req.session != nil {
+		return req.session.Rooms
+	}
+	return nil
+}
+
+// Secret is one of Options.Secrets as the client sent it: the field of what came
+// with its CONNECT, in JSON, or else what its connection's handshake had (see
+// [Conn.Secret]), as a JSON string, or false if that is no UTF-8. nil when there
+// was none. Only for connect
+// middleware and OnConnect: later only the handshake's is there.
+func (s *Socket) Secret(name string) json.RawMessage {
+	if req := s.request(); req != nil && req.secrets[name] != nil {
+		return req.secrets[name]
+	}
+	value := s.client.conn.Secret(name)
+	switch {
+	case value == "":
+		return nil
+	case !utf8.ValidString(value):
+		return json.RawMessage("false")
+	}
+	return packet.AppendString(nil, value)
+}
+
+// request is the CONNECT under way, nil when there is none. What it points to is
+// written by the connecting goroutine alone, on which the middleware runs.
+func (s *Socket) request() *connectRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.connecting.claimed = pid
+	if s.more == nil {
+		return nil
+	}
+	return s.more.connecting
 }
 
 func (s *Socket) setConnecting(req *connectRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.connecting = req
+	s.changeLocked(func(m *more) { m.connecting = req })
+}
+
+// Local is what SetLocal set.
+func (s *Socket) Local() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.more == nil {
+		return nil
+	}
+	return s.more.local
+}
+
+// SetLocal keeps a value of the application's with the socket, on this node
+// alone: a recovered session does not have it again. nil costs nothing.
+func (s *Socket) SetLocal(v any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changeLocked(func(m *more) { m.local = v })
+}
+
+func (s *Socket) changeLocked(f func(m *more)) {
+	m := s.more
+	if m == nil {
+		m = new(more)
+	}
+	f(m)
+	if s.more = m; *m == (more{}) {
+		s.more = nil
+	}
 }
 
 // Owner proves the session's ownership to [adapter.Log.Append]. nil when there
@@ -220,6 +288,15 @@ func (s *Socket) Disconnect(transport bool) {
 		s.client.disconnect()
 	default:
 		s.leave()
+	}
+}
+
+// CloseConnection closes the client's connection, after what is queued has been
+// written, without a DISCONNECT: the client takes it for a lost one and comes
+// back by itself, to the same session if it may.
+func (s *Socket) CloseConnection() {
+	if !s.over() {
+		s.client.conn.Close(string(ReasonForcedServerClose))
 	}
 }
 

@@ -1,0 +1,124 @@
+// Tokens, as unmodified clients show them: in the auth payload, the query, the
+// header; refused, refreshed, at their end, and after a rotation of keys.
+import assert from "node:assert/strict";
+import { createHmac, generateKeyPairSync, sign } from "node:crypto";
+import http from "node:http";
+import { afterEach, describe, test } from "node:test";
+import { antchat } from "./antchat.mjs";
+import { call, closeAll, collect, connect, connected, latest, next, start, until, versions, ways } from "./clients.mjs";
+
+const secret = "a-secret-of-thirty-two-bytes-ok!";
+const websocket = ways[1];
+const second = versions[1];
+
+const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+/** A JWT; `key` is a secret or a private key with its id. */
+function token(claims, key = secret) {
+  const now = Math.floor(Date.now() / 1000);
+  const body = { iss: "e2e", aud: "chat", iat: now, exp: now + 600, ...claims };
+  if (typeof key === "string") {
+    const text = `${part({ alg: "HS256", typ: "JWT" })}.${part(body)}`;
+    return `${text}.${createHmac("sha256", key).update(text).digest("base64url")}`;
+  }
+  const text = `${part({ alg: "EdDSA", kid: key.id })}.${part(body)}`;
+  return `${text}.${sign(null, Buffer.from(text), key.privateKey).toString("base64url")}`;
+}
+
+/** @type {(() => unknown)[]} */
+let cleanups = [];
+afterEach(async () => {
+  closeAll();
+  for (const cleanup of cleanups.reverse()) {
+    await cleanup();
+  }
+  cleanups = [];
+});
+
+async function serve(settings) {
+  const server = await antchat({ ANTCHAT_AUTH_MODE: "token", ANTCHAT_AUTH_ISSUER: "e2e", ANTCHAT_AUTH_AUDIENCE: "chat", ...settings });
+  cleanups.push(() => server.remove());
+  return server;
+}
+
+const withSecret = { ANTCHAT_AUTH_SECRET: secret, ANTCHAT_AUTH_LEEWAY: "0s" };
+
+describe("tokens", () => {
+  test("open the door wherever a client can put them, and only they", async () => {
+    const server = await serve(withSecret);
+    const good = token({ sub: "ann", name: "Ann" });
+    const sockets = [
+      await connect(latest, websocket, server.url, { auth: { token: good } }),
+      await connect(latest, ways[0], server.url, { extraHeaders: { Authorization: `Bearer ${good}` } }),
+      await connect(latest, websocket, server.url, { query: { access_token: good } }),
+      await connect(second, websocket, server.url, { query: { token: good } }),
+      await connect(second, ways[2], server.url, { query: { token: good } }),
+    ];
+    for (const socket of sockets) {
+      const answer = await call(socket, "add user", "Mallory");
+      assert.equal(answer.username, "Ann");
+      assert.equal(answer.numUsers, 1);
+    }
+    for (const [bad, code] of [[undefined, "token_missing"], [`${good}x`, "token_invalid"], [token({ sub: "ann", exp: 5 }), "token_expired"],
+      [token({ sub: "ann" }, "another-secret-of-thirty-two-byte"), "token_invalid"], [token({ sub: "ann", aud: "x" }), "token_invalid"]]) {
+      const [error] = await next(start(latest, websocket, server.url, { auth: { token: bad } }), "connect_error");
+      assert.equal(error.data.code, code);
+      const [problem] = await next(start(second, websocket, server.url, { query: bad ? { token: bad } : {} }), "error");
+      assert.equal(problem.code, code);
+    }
+    assert.ok(!server.log().includes(good.slice(-20)), "a token is in the log");
+  });
+
+  test("are refreshed in band, and end a connection that comes back with a new one", async () => {
+    const server = await serve({ ...withSecret, ANTCHAT_AUTH_WARNING: "2s" });
+    const soon = (sub) => token({ sub, name: sub, exp: Math.floor(Date.now() / 1000) + 4 });
+    const refreshed = await connect(latest, websocket, server.url, { auth: { token: soon("ann") } });
+    let shown = 0;
+    const reconnecting = await connect(latest, websocket, server.url, {
+      auth: (show) => show({ token: shown++ ? token({ sub: "bob", name: "bob" }) : soon("bob") }),
+    });
+    const old = await connect(second, websocket, server.url, { query: { token: soon("cho") } });
+    const before = reconnecting.id;
+    const ends = [refreshed, reconnecting, old].map((socket) => collect(socket, "session ended"));
+    const got = collect(reconnecting, "new message");
+    await next(refreshed, "token expiring");
+    const answer = await call(refreshed, "refresh token", token({ sub: "ann" }));
+    assert.ok(answer.expires > Date.now() + 60_000);
+    const other = await call(refreshed, "refresh token", token({ sub: "bob" }));
+    assert.equal(other.error.code, "token_invalid");
+    const refusedAfterwards = next(old, "error"); // it comes back with the same address
+    await ends[1].atLeast(1);
+    await ends[2].atLeast(1);
+    assert.equal(ends[1][0][0].code, "token_expired");
+    await call(refreshed, "new message", { message: "while bob was away", id: "1" });
+    await until(() => reconnecting.connected && reconnecting.recovered, "bob to be back");
+    assert.equal(reconnecting.id, before);
+    await got.atLeast(1);
+    assert.equal(got[0][0].message, "while bob was away");
+    assert.equal((await refusedAfterwards)[0].code, "token_expired");
+    assert.equal(ends[0].length, 0);
+    assert.ok(refreshed.connected);
+  });
+
+  test("are checked with keys from an address, through a rotation", async () => {
+    const keys = ["1", "2"].map((id) => ({ id, ...generateKeyPairSync("ed25519") }));
+    let published = keys.slice(0, 1);
+    let asked = 0;
+    const issuer = http.createServer((_, response) => {
+      asked++;
+      response.end(JSON.stringify({ keys: published.map((key) => ({ ...key.publicKey.export({ format: "jwk" }), kid: key.id, use: "sig" })) }));
+    });
+    await new Promise((resolve) => issuer.listen(0, "127.0.0.1", () => resolve(undefined)));
+    cleanups.push(() => { issuer.closeAllConnections(); issuer.close(); });
+    const { port } = /** @type {import("node:net").AddressInfo} */ (issuer.address());
+    const server = await serve({ ANTCHAT_AUTH_KEYS: `http://127.0.0.1:${port}/keys`, ANTCHAT_AUTH_KEYS_INTERVAL: "1s" });
+    await connected(await connect(latest, websocket, server.url, { auth: { token: token({ sub: "ann" }, keys[0]) } }));
+    const [error] = await next(start(latest, websocket, server.url, { auth: { token: token({ sub: "ann" }) } }), "connect_error");
+    assert.equal(error.data.code, "token_invalid"); // HS256
+    published = keys.slice(1);
+    const rotated = start(latest, websocket, server.url, { auth: { token: token({ sub: "ann" }, keys[1]) } });
+    rotated.on("connect_error", () => setTimeout(() => rotated.connect(), 200)); // as long as the interval lasts
+    await connected(rotated);
+    assert.ok(asked <= 4, `the issuer was asked ${asked} times`);
+  });
+});
