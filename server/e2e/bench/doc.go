@@ -7,8 +7,13 @@
 //	saturated  one room of 1,000 clients, 128-byte payload, 8 messages
 //	           outstanding: server CPU seconds per million deliveries
 //	paced      the same room at 20 messages a second
-//	idle       10,000 connections: resident bytes per connection, and CPU
-//	           milliseconds per 1,000 connects, first SYN to last CONNECT
+//	many-saturated  10,000 clients in 1,000 rooms of 10, 64 messages outstanding
+//	many-paced      the same rooms, 1,000 messages a second in all
+//	idle       10,000 connections: resident bytes per connection after 5 s, and
+//	           CPU milliseconds per 1,000 connects, first SYN to last CONNECT
+//	lobby      the same for a minute, with heartbeats, and ours is the program
+//	           with its default settings: everyone in the lobby, log and session
+//	           records on disk
 //
 // With several nodes, and a redis-server of their own on the second core that
 // keeps nothing on disk (Node's with @socket.io/redis-adapter, classic):
@@ -20,6 +25,9 @@
 //	                 adds to a delivery's latency is the difference
 //	rooms            1,000 rooms of two members on four nodes: CPU of a node
 //	                 while only rooms are busy that it has no member in
+//
+// In the first two, bare writes take a turn as well: a server that does nothing
+// but write a ready-made frame to each connection is the kernel's own price.
 //
 // Every figure is a median over runs with its range; the peers take turns, so
 // that a busy minute of the machine meets both. A lost or repeated delivery
@@ -34,7 +42,7 @@
 //
 // Run it from the repository's root, after npm ci in server/e2e:
 //
-//	go run ./server/e2e/bench [-runs 3] [-measure 8s] [-only rooms,…] [-peers node,antchat]
+//	go run ./server/e2e/bench [-runs 3] [-measure 8s] [-only rooms,…] [-peers node,antchat,bare]
 //
 // Linux only: it reads /proc and drives its clients with epoll.
 package main

@@ -36,20 +36,35 @@ var rows = []struct {
 	key, label    string
 	digits        int
 	target, limit float64
+	// bare is how much of the bare writes' figure ours may be.
+	bare float64
 }{
 	{key: "saturated cpu", label: "room of 1,000, saturated: CPU s per million deliveries", digits: 2, target: 0.35},
 	{key: "saturated user", label: "  of which user time", digits: 2},
 	{key: "saturated rate", label: "  deliveries a second"},
 	{key: "saturated p50", label: "  p50 ms", digits: 1},
 	{key: "saturated p99", label: "  p99 ms", digits: 1},
-	{key: "paced cpu", label: "room of 1,000, 20 messages a second: CPU s per million deliveries", digits: 2, target: 0.75},
+	{key: "paced cpu", label: "room of 1,000, 20 messages a second: CPU s per million deliveries", digits: 2, target: 0.75, bare: 1.15},
 	{key: "paced user", label: "  of which user time", digits: 2},
 	{key: "paced rate", label: "  deliveries a second"},
-	{key: "paced p50", label: "  p50 ms", digits: 1},
-	{key: "paced p99", label: "  p99 ms", digits: 1},
-	{key: "idle bytes", label: "idle: resident bytes per connection", target: 0.5},
-	{key: "connect cpu", label: "connecting: CPU ms per 1,000", target: 1.0 / 3},
-	{key: "connect rate", label: "  connects a second"},
+	{key: "paced p50", label: "  p50 ms", digits: 1, bare: 1.3},
+	{key: "paced p99", label: "  p99 ms", digits: 1, bare: 1.3},
+	{key: "many-saturated cpu", label: "10,000 clients in 1,000 rooms, saturated: CPU s per million deliveries", digits: 2, target: 0.35},
+	{key: "many-saturated user", label: "  of which user time", digits: 2},
+	{key: "many-saturated rate", label: "  deliveries a second"},
+	{key: "many-saturated p50", label: "  p50 ms", digits: 1},
+	{key: "many-saturated p99", label: "  p99 ms", digits: 1},
+	{key: "many-paced cpu", label: "10,000 clients in 1,000 rooms, 1,000 messages a second: CPU s per million deliveries", digits: 2, target: 0.4},
+	{key: "many-paced user", label: "  of which user time", digits: 2},
+	{key: "many-paced p50", label: "  p50 ms", digits: 1},
+	{key: "many-paced p99", label: "  p99 ms", digits: 1},
+	{key: "idle bytes", label: "idle: resident bytes per connection", target: 0.3},
+	{key: "idle connect cpu", label: "  connecting: CPU ms per 1,000", target: 0.3},
+	{key: "idle connect rate", label: "  connects a second"},
+	{key: "lobby bytes", label: "the program, all in the lobby, after a minute: resident bytes per connection", limit: 2000},
+	{key: "lobby cpu", label: "  CPU s of that minute", digits: 2, limit: 0.5},
+	{key: "lobby connect cpu", label: "  connecting: CPU ms per 1,000", target: 1.0 / 3},
+	{key: "lobby connect rate", label: "  connects a second"},
 	{key: "alone cpu", label: "room of 1,000, 15 messages a second: CPU s per million deliveries", digits: 2},
 	{key: "alone p50", label: "  p50 ms", digits: 1},
 	{key: "alone p99", label: "  p99 ms", digits: 1},
@@ -86,36 +101,45 @@ func (f *figures) print(w io.Writer) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	// Flush returns the error of any write before it.
-	_, _ = fmt.Fprintln(table, "what\tNode socket.io (range)\tAntchat (range)\tratio\ttarget")
+	_, _ = fmt.Fprintln(table, "what\tNode socket.io (range)\tAntchat (range)\tratio\ttarget\tbare writes (range)\tratio\ttarget")
 	for _, r := range rows {
 		byPeer := f.values[r.key]
 		if byPeer == nil {
 			continue
 		}
-		node, ours := byPeer["node"], byPeer["antchat"]
-		ratio, target := "", ""
-		if len(node) > 0 && len(ours) > 0 && median(node) > 0 && median(ours) > 0 {
-			got := median(ours) / median(node)
-			ratio = fmt.Sprintf("%.2f", got)
-			if r.target > 0 {
-				target = fmt.Sprintf("≤ %.2f, met", r.target)
-				if got > r.target {
-					target = fmt.Sprintf("≤ %.2f, MISSED", r.target)
-				}
-			}
-		}
+		node, ours, bare := byPeer["node"], byPeer["antchat"], byPeer["bare"]
+		ratio, target := compare(ours, node, r.target)
 		if r.limit > 0 && len(ours) > 0 {
 			target = fmt.Sprintf("< %g, met", r.limit)
 			if median(ours) >= r.limit {
 				target = fmt.Sprintf("< %g, MISSED", r.limit)
 			}
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.label, spread(node, r.digits), spread(ours, r.digits), ratio, target)
+		bareRatio, bareTarget := compare(ours, bare, r.bare)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.label, span(node, r.digits), span(ours, r.digits), ratio, target,
+			span(bare, r.digits), bareRatio, bareTarget)
 	}
 	return table.Flush()
 }
 
-func spread(v []float64, digits int) string {
+// compare puts ours in relation to another's, which it may be up to most of (0:
+// no target).
+func compare(ours, other []float64, most float64) (ratio, target string) {
+	if len(ours) == 0 || len(other) == 0 || median(ours) <= 0 || median(other) <= 0 {
+		return "", ""
+	}
+	got := median(ours) / median(other)
+	switch {
+	case most == 0:
+	case got > most:
+		target = fmt.Sprintf("≤ %.2f, MISSED", most)
+	default:
+		target = fmt.Sprintf("≤ %.2f, met", most)
+	}
+	return fmt.Sprintf("%.2f", got), target
+}
+
+func span(v []float64, digits int) string {
 	if len(v) == 0 {
 		return "-"
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // pinnedEnv marks the process that runs on the second core already.
-const pinnedEnv = "ANTCHAT_BENCH_PINNED"
+const pinnedEnv = "BENCH_PINNED"
 
 type options struct {
 	runs        int
@@ -67,7 +67,7 @@ func bench(ctx context.Context) error {
 	flag.IntVar(&o.runs, "runs", 3, "runs per figure; the median counts")
 	flag.DurationVar(&o.measure, "measure", 8*time.Second, "measured time of a run, after 2 s of warm-up")
 	flag.StringVar(&only, "only", strings.Join(order, ","), "what to measure")
-	flag.StringVar(&peers, "peers", "node,antchat", "which servers to measure")
+	flag.StringVar(&peers, "peers", "node,antchat,bare", "which servers to measure: node, antchat, and bare, which writes ready-made frames (where there is one room)")
 	flag.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement")
 	flag.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")
@@ -82,20 +82,24 @@ func bench(ctx context.Context) error {
 		return err
 	}
 	servers := map[string][]string{"node": {"node", filepath.Join(root, "server/e2e/bench/node/server.mjs")}}
-	if slices.Contains(o.peers, "antchat") {
-		dir, err := os.MkdirTemp("", "antchat-bench-")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		bin := filepath.Join(dir, "antchat-bench")
-		build := exec.CommandContext(ctx, "go", "build", "-o", bin, "./server/e2e/bench/antchat")
+	dir, err := os.MkdirTemp("", "antchat-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for name, from := range map[string]string{
+		"antchat": "./server/e2e/bench/antchat", "bare": "./server/e2e/bench/bare", "program": "./server",
+	} {
+		bin := filepath.Join(dir, name)
+		build := exec.CommandContext(ctx, "go", "build", "-o", bin, from)
 		build.Dir, build.Stderr = root, os.Stderr
 		if err := build.Run(); err != nil {
-			return fmt.Errorf("build our server: %w", err)
+			return fmt.Errorf("build %s: %w", from, err)
 		}
-		servers["antchat"] = []string{bin}
+		servers[name] = []string{bin}
 	}
+	// As a user runs it, with its log and its session records on disk.
+	servers["program"] = append(servers["program"], "--http.addr", "127.0.0.1", "--http.port", "0", "--logging.level", "warn", "--data.dir")
 	if slices.Contains(o.peers, "node") {
 		if _, err := exec.LookPath("node"); err != nil {
 			return errors.New("node is missing (20 or later)")
@@ -116,10 +120,15 @@ func bench(ctx context.Context) error {
 			}
 			for _, peer := range o.peers {
 				argv, ok := servers[peer]
-				if !ok {
-					return fmt.Errorf("-peers: %q is not one of node, antchat", peer)
+				if !ok || peer == "program" {
+					return fmt.Errorf("-peers: %q is not one of node, antchat, bare", peer)
 				}
-				if o.profile != "" && peer == "antchat" {
+				if peer == "bare" && !measure.bare {
+					continue
+				}
+				if measure.program && peer == "antchat" {
+					argv = append(slices.Clip(servers["program"]), filepath.Join(dir, fmt.Sprintf("data-%d", run)))
+				} else if o.profile != "" && peer == "antchat" {
 					argv = append(slices.Clip(argv), "-profile", filepath.Join(o.profile, fmt.Sprintf("%s-%d-{node}.prof", name, run)))
 				}
 				if err := one(ctx, root, argv, peer, measure, o, figures); err != nil {

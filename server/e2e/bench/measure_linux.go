@@ -11,39 +11,43 @@ import (
 // figures.
 type measurement struct {
 	nodes int
-	run   func(ctx context.Context, f *fleet, l *load, o options, add func(key string, value float64)) error
+	// program: ours is the program that a user runs, not the two handlers.
+	program bool
+	bare    bool // the bare server has it too
+	run     func(ctx context.Context, f *fleet, l *load, o options, add func(key string, value float64)) error
 }
 
 // measurements by name, and their order.
 var (
-	order        = []string{"saturated", "paced", "idle", "alone", "fleet-saturated", "fleet-paced", "rooms"}
+	order        = []string{"saturated", "paced", "many-saturated", "many-paced", "idle", "lobby", "alone", "fleet-saturated", "fleet-paced", "rooms"}
 	measurements = map[string]measurement{
-		"saturated":       {1, oneRoom("saturated", fanOut{Window: 8})},
-		"paced":           {1, oneRoom("paced", fanOut{Rate: 20})},
-		"idle":            {1, idle},
-		"alone":           {1, oneRoom("alone", fanOut{Rate: 15})},
-		"fleet-saturated": {2, oneRoom("fleet-saturated", fanOut{Window: 8})},
-		"fleet-paced":     {2, oneRoom("fleet-paced", fanOut{Rate: 15})},
-		"rooms":           {4, manyRooms},
+		"saturated":       {nodes: 1, bare: true, run: spread("saturated", 1, 1000, fanOut{Window: 8})},
+		"paced":           {nodes: 1, bare: true, run: spread("paced", 1, 1000, fanOut{Rate: 20})},
+		"many-saturated":  {nodes: 1, run: spread("many-saturated", 1000, 10, fanOut{Window: 64})},
+		"many-paced":      {nodes: 1, run: spread("many-paced", 1000, 10, fanOut{Rate: 1000})},
+		"idle":            {nodes: 1, run: idle},
+		"lobby":           {nodes: 1, program: true, run: lobby},
+		"alone":           {nodes: 1, run: spread("alone", 1, 1000, fanOut{Rate: 15})},
+		"fleet-saturated": {nodes: 2, run: spread("fleet-saturated", 1, 1000, fanOut{Window: 8})},
+		"fleet-paced":     {nodes: 2, run: spread("fleet-paced", 1, 1000, fanOut{Rate: 15})},
+		"rooms":           {nodes: 4, run: manyRooms},
 	}
 )
 
-const (
-	roomSize = 1000
-	warmUp   = 2 * time.Second
-)
+const warmUp = 2 * time.Second
 
-// oneRoom measures the fan-out in one room, its members spread over the nodes.
-func oneRoom(name string, rate fanOut) func(context.Context, *fleet, *load, options, func(string, float64)) error {
+// spread measures the fan-out in so many rooms of one size, their members spread
+// over the nodes.
+func spread(name string, rooms, size int, rate fanOut) func(context.Context, *fleet, *load, options, func(string, float64)) error {
 	return func(ctx context.Context, f *fleet, l *load, o options, add func(string, float64)) error {
-		places := make([]place, roomSize)
+		places := make([]place, rooms*size)
 		for i := range places {
-			places[i].port = int32(f.nodes[i%len(f.nodes)].port)
+			places[i] = place{port: int32(f.nodes[i%len(f.nodes)].port), room: int32(i % rooms)}
 		}
 		if err := l.connect(ctx, places, 64); err != nil {
 			return err
 		}
-		rate.Rooms, rate.WarmUp, rate.Measure = 1, warmUp, o.measure
+		rate.Rooms, rate.WarmUp, rate.Measure = rooms, warmUp, o.measure
 		var nodes []usage
 		var redis []time.Duration
 		var delivered int
@@ -168,6 +172,16 @@ func (l *load) still(ctx context.Context, d time.Duration, mark func() error) er
 
 // idle measures connecting, and what a connection holds when nothing happens.
 func idle(ctx context.Context, f *fleet, l *load, o options, add func(string, float64)) error {
+	return rest(ctx, "idle", f, l, o, 5*time.Second, add)
+}
+
+// lobby is idle for a minute, and with ours in the room where the program puts
+// everyone; the first minute of 25 s heartbeats has two of them.
+func lobby(ctx context.Context, f *fleet, l *load, o options, add func(string, float64)) error {
+	return rest(ctx, "lobby", f, l, o, time.Minute, add)
+}
+
+func rest(ctx context.Context, name string, f *fleet, l *load, o options, d time.Duration, add func(string, float64)) error {
 	s := f.nodes[0]
 	before, err := s.usage()
 	if err != nil {
@@ -179,21 +193,21 @@ func idle(ctx context.Context, f *fleet, l *load, o options, add func(string, fl
 		return err
 	}
 	took := time.Since(start)
-	after, err := s.usage()
+	connected, err := s.usage()
 	if err != nil {
 		return err
 	}
 	thousands := float64(o.idleClients) / 1000
-	add("connect cpu", (after.cpu-before.cpu).Seconds()*1000/thousands)
-	add("connect rate", float64(o.idleClients)/took.Seconds())
-	// Heartbeats (25 s) fall into this stretch for the first connections.
-	if err := l.idle(ctx, 5*time.Second); err != nil {
+	add(name+" connect cpu", (connected.cpu-before.cpu).Seconds()*1000/thousands)
+	add(name+" connect rate", float64(o.idleClients)/took.Seconds())
+	if err := l.idle(ctx, d); err != nil {
 		return err
 	}
 	settled, err := s.usage()
 	if err != nil {
 		return err
 	}
-	add("idle bytes", float64(settled.rss-before.rss)/float64(o.idleClients))
+	add(name+" bytes", float64(settled.rss-before.rss)/float64(o.idleClients))
+	add(name+" cpu", (settled.cpu - connected.cpu).Seconds())
 	return nil
 }

@@ -112,8 +112,8 @@ func startRedis(ctx context.Context) (*server, error) {
 	return nil, errors.New("redis-server does not answer")
 }
 
-// startServer runs argv on the first core and waits for the line
-// "listening <port>" on its output.
+// startServer runs argv on the first core and waits for a first line on its
+// output, whose last number is its port.
 func startServer(ctx context.Context, dir string, argv ...string) (*server, error) {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", "0"}, argv...)...)
 	cmd.Dir = dir
@@ -130,7 +130,9 @@ func startServer(ctx context.Context, dir string, argv ...string) (*server, erro
 	lines := bufio.NewReader(out)
 	line, err := lines.ReadString('\n')
 	if err == nil {
-		s.port, err = strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(line, "listening ")))
+		isDigit := func(r rune) bool { return r >= '0' && r <= '9' }
+		line = line[:strings.LastIndexFunc(line, isDigit)+1]
+		s.port, err = strconv.Atoi(line[strings.LastIndexFunc(line, func(r rune) bool { return !isDigit(r) })+1:])
 	}
 	if err != nil {
 		s.stop()
