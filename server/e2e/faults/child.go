@@ -32,6 +32,7 @@ type child struct {
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd     // guarded by mu; nil when it does not run
+	code int           // guarded by mu; of the last end, -1 for a signal's
 	gone chan struct{} // guarded by mu; closed when cmd has ended
 }
 
@@ -53,7 +54,7 @@ func (c *child) start() error {
 		_ = cmd.Wait()
 		c.mu.Lock()
 		if c.cmd == cmd {
-			c.cmd = nil
+			c.cmd, c.code = nil, cmd.ProcessState.ExitCode()
 		}
 		c.mu.Unlock()
 		close(gone)
@@ -65,6 +66,13 @@ func (c *child) running() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cmd != nil
+}
+
+// exitCode is that of its last end.
+func (c *child) exitCode() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.code
 }
 
 // signal is for signals that do not end it.

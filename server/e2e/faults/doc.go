@@ -23,6 +23,12 @@
 // server and compares. Columns of the report are explained at figures
 // (report.go).
 //
+// A rollout (life.go) replaces every node, as a platform does, and is also about
+// comfort: outage is the longest time that one client was without connection, peak
+// the most that came back within one second. Where servers close connections at an
+// age, somebody is always on the way back, so there nobody has to be connected at
+// the end, but everybody must have what is theirs.
+//
 // With appendfsync always nothing may be lost, and nothing told as lost. With
 // everysec, and after faults that destroy (FLUSHALL, a power cut), what is lost
 // must have been told to every member whose right it was: lost minus told is 0.

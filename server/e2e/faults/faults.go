@@ -17,6 +17,12 @@ type fault struct {
 	loses bool
 	// fsync, when not empty, is the only appendfsync it makes sense with.
 	fsync string
+	// env are settings of the servers in a world where it is to happen, as
+	// environment names without the prefix; nil for none.
+	env map[string]string
+	// restless: with these settings connections end all the time, the verdict's
+	// too, so that there is no moment at which everybody is connected.
+	restless bool
 	// strike does it, calls healed, and returns. It runs alone.
 	strike func(ctx context.Context, w *world) error
 }
@@ -34,12 +40,14 @@ var faults = []fault{
 	{name: "node-kill-long", about: "kill -9 of a node for longer than its lease", fleet: true, strike: endNode(syscall.SIGKILL, lease+4*time.Second)},
 	{name: "node-term", about: "SIGTERM of a node, started again", strike: endNode(syscall.SIGTERM, time.Second)},
 	{name: "node-rolling", about: "SIGTERM of each node, one after the other", fleet: true, strike: rolling},
+	{name: "node-rollout", about: "each node is replaced by a new one, SIGTERM for the old", fleet: true, strike: rollout},
 	{name: "node-pause", about: "SIGSTOP of a node, longer than its clients wait", strike: pauseNode(7 * time.Second)},
 	{name: "node-pause-long", about: "SIGSTOP of a node for longer than its lease", fleet: true, strike: pauseNode(lease + 4*time.Second)},
 	{name: "client-switch", about: "clients change networks, the old connections stay half-open", strike: switchNetworks},
 	{name: "client-half", about: "clients' connections go half-open", strike: halfOpenClients},
 	{name: "client-cut", about: "all clients are cut off for 3 s", strike: cutClients},
 	{name: "client-stall", about: "nothing passes between clients and servers for 2 s, then all at once", strike: stallClients},
+	{name: "client-age", about: "the servers close WebSockets at an age of 2 to 3 s, for 9 s", env: shortLives, restless: true, strike: liveShort},
 	{name: "client-slow", about: "some clients get 2 KB a second for 6 s", strike: slowClients},
 
 	{name: "redis-restart", about: "SIGTERM of Redis, started again from its file", fleet: true, strike: endRedis(syscall.SIGTERM, time.Second)},
@@ -68,9 +76,15 @@ func faultsFor(form form) (some []fault) {
 	return some
 }
 
-func (w *world) anyServer() *server { return w.servers[w.random.IntN(len(w.servers))] }
+func (w *world) anyServer() *server {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.servers[w.random.IntN(len(w.servers))]
+}
 
 func (w *world) anyLink() (*relay, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	i := w.random.IntN(len(w.links))
 	return w.links[i], w.servers[i].name
 }

@@ -29,9 +29,10 @@ func TestFaults(t *testing.T) {
 	}{
 		{"single", "node-kill+node-term/client-switch"},
 		{"always", "node-kill/client-switch/subscriber-kill+redis-kill"},
+		{"always", "node-rollout"},
 		{"everysec", "flush+redis-kill"},
 	} {
-		t.Run(tt.form, func(t *testing.T) {
+		t.Run(tt.form+" "+strings.ReplaceAll(tt.faults, "/", " beside "), func(t *testing.T) {
 			s := settings{bin: bin, here: here, nodes: 1, size: short, seed: rand.Uint64N(1e9), out: t.Output()}
 			s.form = forms[slices.IndexFunc(forms, func(f form) bool { return f.name == tt.form })]
 			if s.form.fleet {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -87,7 +88,7 @@ func together(tracks [][]fault) fault {
 	if len(tracks) == 1 && len(tracks[0]) == 1 {
 		return tracks[0][0]
 	}
-	all := fault{}
+	all := fault{env: make(map[string]string)}
 	names := make([]string, len(tracks))
 	for i, track := range tracks {
 		for j, f := range track {
@@ -97,6 +98,8 @@ func together(tracks [][]fault) fault {
 			names[i] += f.name
 			all.fleet = all.fleet || f.fleet
 			all.loses = all.loses || f.loses
+			all.restless = all.restless || f.restless
+			maps.Copy(all.env, f.env)
 		}
 	}
 	all.name = strings.Join(names, "/")

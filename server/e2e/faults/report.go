@@ -37,6 +37,7 @@ type figures struct {
 	Whole   time.Duration `json:"whole"`   // longest, from a heal until a member had what it had missed
 	Late    time.Duration `json:"late"`    // longest from a message's acknowledgement until a member was shown it
 	Outage  time.Duration `json:"outage"`  // longest time that one client was without connection
+	Peak    int           `json:"peak"`    // most clients that came back within one second
 	Silence time.Duration `json:"silence"` // longest time without any acknowledgement
 	Wait    time.Duration `json:"wait"`    // longest from a first send to its acknowledgement
 	Settle  time.Duration `json:"settle"`  // from the end of the load until everybody was whole
@@ -60,7 +61,7 @@ func (f *figures) kept(mayLose bool) bool {
 
 var columns = []string{
 	"form", "fault", "acked", "lost", "missed", "repeated", "reordered", "told", "lost-told", "unrecovered", "reconnects", "new",
-	"whole", "late", "outage", "silence", "wait", "",
+	"whole", "late", "outage", "peak", "silence", "wait", "",
 }
 
 func (f *figures) row(ok bool) []string {
@@ -71,7 +72,7 @@ func (f *figures) row(ok bool) []string {
 	return []string{
 		f.Form, f.Fault, fmt.Sprint(f.Acked), fmt.Sprint(f.Lost), fmt.Sprint(f.Missed), fmt.Sprint(f.Repeated), fmt.Sprint(f.Reordered),
 		fmt.Sprint(f.Told), fmt.Sprint(f.Untold), fmt.Sprint(f.Unrecovered), fmt.Sprint(f.Reconnects), fmt.Sprint(f.Fresh),
-		seconds(f.Whole), seconds(f.Late), seconds(f.Outage), seconds(f.Silence), seconds(f.Wait), verdict,
+		seconds(f.Whole), seconds(f.Late), seconds(f.Outage), fmt.Sprint(f.Peak), seconds(f.Silence), seconds(f.Wait), verdict,
 	}
 }
 

@@ -20,6 +20,8 @@ type settings struct {
 	size      size
 	seed      uint64
 	debug     bool
+	env       map[string]string // of the servers, besides their usual one
+	restless  bool
 	out       io.Writer
 }
 
@@ -37,6 +39,7 @@ func (s *settings) mayLose(f fault) bool { return f.loses || s.form.fsync == "ev
 func run(ctx context.Context, s settings, f fault) (*figures, error) {
 	began := time.Now()
 	figures := &figures{Fault: f.name, Form: s.form.name, Nodes: s.nodes, Seed: s.seed}
+	s.env, s.restless = f.env, f.restless
 	w, err := build(ctx, &s, newShared(s.seed))
 	if err != nil {
 		return nil, err
@@ -109,7 +112,7 @@ func (w *world) observe(ctx context.Context, f fault, figures *figures) error {
 	// Nothing is sent any more: who lacks the last message of a room must be
 	// found by the servers themselves.
 	quiet := time.Now()
-	if err := await(ctx, deadline, w.settled); err != nil {
+	if err := await(ctx, deadline, w.back()); err != nil {
 		w.ledger.complain("not everybody came back: %s", w.unsettled())
 	}
 	logs, err := w.logs(ctx)

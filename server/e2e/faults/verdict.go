@@ -209,12 +209,12 @@ func (w *world) judgeMember(m *member, logs map[string]*roomLog, lost map[string
 	for reason, n := range m.reasons {
 		f.Endings[ports.ReplaceAllString(reason, "$1")] += n
 	}
-	whole := m.up
+	whole := m.up || w.settings.restless
 	for room, v := range m.views {
 		log := logs[room]
 		f.Repeated += v.repeated
 		f.Reordered += v.reordered
-		if v.want && v.state != in {
+		if v.want && v.state != in && !w.settings.restless {
 			whole = false
 		}
 		if missing := m.missing(v, log); len(missing) > 0 {
@@ -304,9 +304,12 @@ func (w *world) times(f *figures) {
 	for i := 1; i < len(acks); i++ {
 		f.Silence = max(f.Silence, acks[i]-acks[i-1])
 	}
+	var returns []time.Duration
+	defer func() { f.Peak = peak(returns, time.Second) }()
 	for _, m := range w.members {
 		m.mu.Lock()
 		for _, o := range m.down {
+			returns = append(returns, o.to)
 			f.Outage = max(f.Outage, o.to-o.from)
 			for _, heal := range w.heals {
 				if o.from <= heal && o.to > heal {

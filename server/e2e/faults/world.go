@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -28,27 +29,30 @@ type size struct {
 // and everybody who chats.
 type world struct {
 	// Immutable after build.
-	size    size
-	random  *rand.Rand // may be drawn from by all
-	dir     string
-	ctx     context.Context
-	cancel  context.CancelFunc
-	ledger  *ledger
-	servers []*server
-	links   []*relay // to Redis, by server; none without Redis
-	front   *relay   // what the Go clients connect to
-	web     *relay   // what the JavaScript clients connect to
-	store   *store   // nil for one node on disk
-	host    *nodeHost
-	members []*member
-	rooms   []string
-	bulk    atomic.Bool // the bulk room's members write, as large and as fast as they can
-	tasks   sync.WaitGroup
+	size     size
+	settings *settings
+	random   *rand.Rand // may be drawn from by all
+	dir      string
+	ctx      context.Context
+	cancel   context.CancelFunc
+	ledger   *ledger
+	front    *relay // what the Go clients connect to
+	web      *relay // what the JavaScript clients connect to
+	store    *store // nil for one node on disk
+	host     *nodeHost
+	members  []*member
+	rooms    []string
+	bulk     atomic.Bool // the bulk room's members write, as large and as fast as they can
+	tasks    sync.WaitGroup
 
-	mu     sync.Mutex
-	health map[*server]bool // guarded by mu, like all below
-	notes  []string
-	heals  []time.Duration
+	mu sync.Mutex
+	// servers, and their links to Redis (none without Redis). Guarded by mu, but
+	// where no fault can strike; changed by faults that strike nodes alone.
+	servers []*server
+	links   []*relay
+	health  map[*server]bool // guarded by mu, like all below
+	notes   []string
+	heals   []time.Duration
 }
 
 // note adds to the report what shows that a fault did something.
@@ -68,7 +72,7 @@ func (w *world) healed() {
 // build starts everything and returns when everybody is in.
 func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w = &world{size: o.size, random: random, ctx: ctx, cancel: cancel, ledger: newLedger(), health: make(map[*server]bool)}
+	w = &world{size: o.size, settings: o, random: random, ctx: ctx, cancel: cancel, ledger: newLedger(), health: make(map[*server]bool)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.end())
@@ -86,7 +90,15 @@ func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err e
 		}
 	}
 	for i := range o.nodes {
-		if err = w.addServer(i, o); err != nil {
+		s, link, err := w.newServer("node" + strconv.Itoa(i+1))
+		if err != nil {
+			return w, err
+		}
+		w.servers = append(w.servers, s)
+		if link != nil {
+			w.links = append(w.links, link)
+		}
+		if err := s.start(); err != nil {
 			return w, err
 		}
 	}
@@ -109,57 +121,65 @@ func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err e
 	if w.store != nil {
 		w.populateBulk()
 	}
-	if err = await(ctx, deadline, w.settled); err != nil {
+	if err = await(ctx, deadline, w.back()); err != nil {
 		return w, fmt.Errorf("not everybody got in: %w\n%s", err, w.unsettled())
 	}
 	return w, nil
 }
 
-func (w *world) addServer(i int, o *settings) error {
+// newServer makes a node that is not started yet, and its link to Redis, if
+// there is one.
+func (w *world) newServer(name string) (*server, *relay, error) {
 	settings := map[string]string{
 		// A connection that says nothing any more is given up after 5 s, on
 		// both sides.
 		"ENGINE_PING_INTERVAL": "2s", "ENGINE_PING_TIMEOUT": "3s",
 		"PRESENCE_GRACE": "2s", "LOG_MAX_MESSAGES": "1000000", "LOGGING_LEVEL": "info",
 	}
-	if o.debug {
+	if w.settings.debug {
 		settings["LOGGING_LEVEL"] = "debug"
 	}
+	maps.Copy(settings, w.settings.env)
+	var link *relay
 	if w.store == nil {
 		settings["DATA_DIR"] = filepath.Join(w.dir, "data")
 	} else {
-		link, err := newRelay(func() (string, error) { return w.store.addr, nil })
-		if err != nil {
-			return err
+		var err error
+		if link, err = newRelay(func() (string, error) { return w.store.addr, nil }); err != nil {
+			return nil, nil, err
 		}
-		w.links = append(w.links, link)
 		settings["REDIS_URL"] = "redis://" + link.addr()
 	}
-	s, err := newServer("node"+strconv.Itoa(i+1), o.bin, settings)
-	if err != nil {
-		return err
-	}
-	w.servers = append(w.servers, s)
-	return s.start()
+	s, err := newServer(name, w.settings.bin, settings)
+	return s, link, err
 }
 
 // watch keeps the balancer's view of the servers, as any balancer does it.
 func (w *world) watch() {
+	for _, s := range w.servers {
+		w.probe(s)
+	}
+}
+
+// probe takes a node that is ready into the balancer's view.
+func (w *world) probe(s *server) {
 	w.mu.Lock()
-	for _, s := range w.servers {
-		w.health[s] = true
-	}
+	w.health[s] = true
 	w.mu.Unlock()
-	for _, s := range w.servers {
-		w.tasks.Go(func() {
-			for pause(w.ctx, 300*time.Millisecond) == nil {
-				ok := s.ready(w.ctx)
-				w.mu.Lock()
+	w.tasks.Go(func() {
+		for pause(w.ctx, 300*time.Millisecond) == nil {
+			ok := s.ready(w.ctx)
+			w.mu.Lock()
+			_, known := w.health[s]
+			if known {
 				w.health[s] = ok
-				w.mu.Unlock()
 			}
-		})
-	}
+			w.mu.Unlock()
+			if !known {
+				return // replaced
+			}
+		}
+	})
 }
 
 // pick is the balancer: any ready server, no stickiness; any at all when none
@@ -242,6 +262,19 @@ func (w *world) attach(m *member, open func() socket) {
 
 func (w *world) settled() bool {
 	return !slices.ContainsFunc(w.members, func(m *member) bool { return !m.settled() })
+}
+
+// back says whether everybody has been settled once since it was called: all
+// of them at the same moment, unless the world is restless.
+func (w *world) back() func() bool {
+	if !w.settings.restless {
+		return w.settled
+	}
+	waiting := slices.Clone(w.members)
+	return func() bool {
+		waiting = slices.DeleteFunc(waiting, (*member).settled)
+		return len(waiting) == 0
+	}
 }
 
 func (w *world) unsettled() (text string) {
