@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/antchat/antchat/server/observe"
 )
 
 // Limits of the operator's own listener. A profile takes as long as it was asked
@@ -33,7 +35,7 @@ func newAdmin(h http.Handler, logger *slog.Logger) *admin {
 			ReadTimeout:       adminHeaderTimeout,
 			IdleTimeout:       adminIdleTimeout,
 			MaxHeaderBytes:    adminMaxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+			ErrorLog:          observe.HTTPErrors(logger),
 		},
 	}
 }

@@ -56,7 +56,9 @@ func diagnose(ctx context.Context, c *config.Config, wrong error, w io.Writer) e
 		d.data()
 		return d.report(w)
 	}
-	findings, err := redis.Diagnose(ctx, redisOptions(c, newLogger(c.Logging, os.Stderr)))
+	log := newLog(c.Logging, os.Stderr)
+	defer log.Close()
+	findings, err := redis.Diagnose(ctx, redisOptions(c, log.Logger))
 	if err != nil {
 		d.add("Redis", redis.Wrong, c.Refuse("redis.url", err.Error()).Error(), "correct the setting")
 	}

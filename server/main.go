@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/antchat/antchat/server/config"
+	"github.com/antchat/antchat/server/observe"
 )
 
 // Exit codes.
@@ -89,7 +90,9 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) error 
 		return c.Write(stdout)
 	}
 
-	logger := newLogger(c.Logging, stderr)
+	log := newLog(c.Logging, stderr)
+	defer log.Close()
+	logger := log.Logger
 	fitFileLimit(c, logger)
 	p, err := newProgram(c, logger)
 	if err != nil {
@@ -120,17 +123,20 @@ func versionText() string {
 	return "unknown"
 }
 
-func newLogger(c config.Logging, w *os.File) *slog.Logger {
+func newLog(c config.Logging, w *os.File) *observe.Log {
 	var level slog.Level
 	// The setting's values are slog's own names.
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		panic(err)
 	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, o))
+	o := observe.LogOptions{Level: level, PerSecond: c.MaxPerSecond, Project: c.Project}
+	switch {
+	case c.Format == "text" || c.Format == "auto" && isTerminal(w):
+		o.Format = observe.Text
+	case c.Format == "cloud":
+		o.Format = observe.Cloud
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return observe.NewLog(w, o)
 }
 
 // isTerminal takes any character device for a terminal: text to /dev/null does

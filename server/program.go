@@ -102,6 +102,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 		Endpoint: p.engine, Path: slashed(c.Engine.Path),
 		Client: web.Client(), Page: web.FS(), Dir: c.Web.Dir, ContentSecurityPolicy: policy,
 		Origins: origins, Ready: p.ready, Logger: logger,
+		Hooks: p.metrics.Gateway(logger, func(r *http.Request) string { return engineio.ClientAddress(r, c.HTTP.TrustedProxies) }),
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 		MaxHeaderBytes:    c.HTTP.MaxHeaderBytes,
 		// No ReadTimeout and no WriteTimeout: they would cut held polls. The
 		// endpoint and the gateway limit each request themselves.
-		ErrorLog:  slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ErrorLog:  observe.HTTPErrors(logger),
 		ConnState: p.silent.watch,
 	}
 	p.watch()

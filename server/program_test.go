@@ -18,11 +18,16 @@ import (
 // and gives run's error.
 func serve(t *testing.T, args ...string) (p *program, stop func() error) {
 	t.Helper()
+	return serveLogging(t, slog.New(slog.DiscardHandler), args...)
+}
+
+func serveLogging(t *testing.T, logger *slog.Logger, args ...string) (p *program, stop func() error) {
+	t.Helper()
 	c, _, err := config.Load(append([]string{"--http.addr", "127.0.0.1", "--http.port", "0", "--data.dir", ""}, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err = newProgram(c, slog.New(slog.DiscardHandler))
+	p, err = newProgram(c, logger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,8 +153,10 @@ type Web struct {
 
 // Logging is what the process says about itself.
 type Logging struct {
-	Level  string // debug, info, warn, error
-	Format string // auto, text, json
+	Level        string // debug, info, warn, error
+	Format       string // auto, text, json, cloud
+	MaxPerSecond int    // lines of one kind; 0: no limit
+	Project      string // of Google Cloud
 }
 
 // Admin is where an operator looks.

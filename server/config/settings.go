@@ -210,8 +210,12 @@ var settings = []*setting{
 
 	{key: "logging.level", field: func(c *Config) any { return &c.Logging.Level }, initial: "info", allowed: []string{"debug", "info", "warn", "error"},
 		about: "The least important lines that are written."},
-	{key: "logging.format", field: func(c *Config) any { return &c.Logging.Format }, initial: "auto", allowed: []string{"auto", "text", "json"}, cloudRun: "json",
-		about: "Form of the lines: auto means text on a terminal and JSON elsewhere."},
+	{key: "logging.format", field: func(c *Config) any { return &c.Logging.Format }, initial: "auto", allowed: []string{"auto", "text", "json", "cloud"}, cloudRun: "cloud",
+		about: "Form of the lines: auto means text on a terminal and JSON elsewhere; cloud is JSON with the names that Google's Cloud Logging knows."},
+	{key: "logging.max_per_second", field: func(c *Config) any { return &c.Logging.MaxPerSecond }, initial: "20", least: "0", most: "1000000", unit: "lines",
+		about: "Limit of lines of one kind (a level and a message) in a second. What is left out is counted, and the number told a second later; 0 means no limit."},
+	{key: "logging.project", field: func(c *Config) any { return &c.Logging.Project }, also: "GOOGLE_CLOUD_PROJECT", check: checkProject,
+		about: "Google Cloud project whose traces the lines of form cloud name."},
 
 	{key: "admin.listen", field: func(c *Config) any { return &c.Admin.Listen }, check: checkListen,
 		about: "Address and port of /metrics, /debug/pprof/, /healthz and /readyz, such as 127.0.0.1:9464, or :9464 for all addresses of the machine. Whoever reaches it sees them: keep it off the internet. With port 0 the system chooses one; empty means none."},
@@ -389,6 +393,13 @@ var reservedEvents = []string{"connect", "connect_error", "disconnect", "disconn
 func checkEvent(text string) error {
 	if text == "" || len(text) > 128 || slices.Contains(reservedEvents, text) {
 		return fmt.Errorf("event names of 1 to 128 bytes, none of %s", strings.Join(reservedEvents, ", "))
+	}
+	return nil
+}
+
+func checkProject(text string) error {
+	if !regexp.MustCompile(`^([a-z0-9.-]{1,63}:)?[a-z0-9-]{0,63}$`).MatchString(text) {
+		return fmt.Errorf("a project's id of a-z 0-9 -, or nothing")
 	}
 	return nil
 }

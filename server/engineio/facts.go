@@ -27,7 +27,7 @@ const headerEnd = "\n"
 
 func (s *Server) gather(r *http.Request) facts {
 	f := facts{
-		address: clientAddress(r, s.o.TrustedProxies),
+		address: ClientAddress(r, s.o.TrustedProxies),
 		uri:     strings.Clone(s.withoutSecrets(r)),
 	}
 	var values []byte
@@ -106,10 +106,10 @@ func lastOf(lines []string) string {
 	return strings.TrimSpace(line)
 }
 
-// clientAddress is the peer's address, or the one that the outermost of trusted
+// ClientAddress is the peer's address, or the one that the outermost of trusted
 // proxies saw: the trusted-th entry of X-Forwarded-For from the right. What a
 // client itself put there stands further left and is never believed.
-func clientAddress(r *http.Request, trusted int) string {
+func ClientAddress(r *http.Request, trusted int) string {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		peer = r.RemoteAddr

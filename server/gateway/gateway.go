@@ -52,6 +52,7 @@ type Options struct {
 	Ready func() error
 	// Logger gets what goes wrong in reading Dir. Default: discard.
 	Logger *slog.Logger
+	Hooks  Hooks
 }
 
 // Gateway is the server's root handler.
@@ -62,6 +63,7 @@ type Gateway struct {
 	page     http.Handler
 	ready    func() error
 	close    func() error
+	hooks    Hooks
 }
 
 // New makes the gateway. An error says that Dir cannot be read.
@@ -98,6 +100,7 @@ func New(o Options) (*Gateway, error) {
 		bundles:  map[string]http.Handler{},
 		ready:    o.Ready,
 		close:    func() error { return nil },
+		hooks:    o.Hooks,
 	}
 	if o.Client != nil {
 		assets, err := newAssets(o.Client)
@@ -136,6 +139,14 @@ func (g *Gateway) Close() error { return g.close() }
 // ServeHTTP routes by the path alone: http.ServeMux would answer a path that
 // needs cleaning with a redirect, which Socket.IO clients do not follow.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.hooks.Served != nil {
+		g.watched(w, r)
+		return
+	}
+	g.serve(w, r)
+}
+
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	switch {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -53,6 +54,7 @@ func newEverything(t *testing.T) *everything {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.Gateway(slog.New(slog.DiscardHandler), func(*http.Request) string { return "" })
 	eio := engineio.NewServer(func(*engineio.Session) engineio.Handler { return nil }, engineio.Options{})
 	t.Cleanup(func() {
 		_ = eio.Close(t.Context())
