@@ -36,10 +36,24 @@ func tokens(c *config.Config) (*identity.Tokens, error) {
 	return t, nil
 }
 
-func (p *program) chatOptions() chatapi.Options {
+// rules are those of the settings.
+func rules(c *config.Config) (*chat.Rules, error) {
+	var list []chat.Rule
+	for _, r := range c.Rooms.Rules {
+		list = append(list, chat.Rule{Pattern: r.Pattern, Read: r.Read, Write: r.Write, Moderate: r.Moderate})
+	}
+	made, err := chat.NewRules(list)
+	if err != nil {
+		return nil, c.Refuse("rooms.rules", err.Error())
+	}
+	return made, nil
+}
+
+func (p *program) chatOptions(rules *chat.Rules) chatapi.Options {
 	c := p.config
 	o := chatapi.Options{
 		Limits:       chat.Limits{AnnounceMax: c.Presence.AnnounceMax},
+		Rules:        rules,
 		RelayEvents:  c.Relay.Events,
 		TokenWarning: c.Auth.Warning,
 		TokenLeeway:  c.Auth.Leeway,

@@ -72,6 +72,10 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	if err := p.openAdapter(); err != nil {
 		return nil, err
 	}
+	rules, err := rules(c)
+	if err != nil {
+		return nil, err
+	}
 	if p.tokens, err = tokens(c); err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	sockets := socketOptions(c, logger)
 	sockets.Hooks = p.metrics.SocketIO(events)
 	p.sockets = socketio.NewServer(p.adapter, sockets)
-	options := p.chatOptions()
+	options := p.chatOptions(rules)
 	options.Hooks = p.metrics.Chat(events)
 	p.chat, err = chatapi.New(p.sockets.Of("/"), p.adapter, options)
 	if err != nil {

@@ -7,6 +7,8 @@ import "errors"
 var (
 	// ErrNotMember: the request needs membership of the room.
 	ErrNotMember = errors.New("chat: not in that room")
+	// ErrForbidden: the user has not the right, in that room.
+	ErrForbidden = errors.New("chat: no right to do that")
 	// ErrTooManyRooms: the socket is in as many rooms as it may be.
 	ErrTooManyRooms = errors.New("chat: in too many rooms")
 )

@@ -22,6 +22,8 @@ type Message struct {
 	Room     string `json:"room"`
 	// ID is the client's own, or one made for it.
 	ID string `json:"id"`
+	// User is the sender's public id. Messages of earlier versions have none.
+	User string `json:"user,omitempty"`
 	// Seq is the message's place in its room; with Epoch it names the message
 	// for ever.
 	Seq   uint64 `json:"seq"`
@@ -42,13 +44,14 @@ type entry struct {
 	Username string `json:"username"`
 	Room     string `json:"room"`
 	ID       string `json:"id"`
+	User     string `json:"user"`
 }
 
 // encodeEntry makes the event that is logged. Its payload is complete but for
 // what the store adds (seq, epoch, time); [AppendMessage] splices that in.
 func encodeEntry(m entry) (adapter.Event, error) {
 	var b bytes.Buffer
-	b.Grow(len(entryOpen) + len(m.Message) + len(m.Username) + len(m.Room) + len(m.ID) + 64)
+	b.Grow(len(entryOpen) + len(m.Message) + len(m.Username) + len(m.Room) + len(m.ID) + len(m.User) + 64)
 	b.WriteString(`["` + EntryMessage + `",`)
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // six bytes for each "<" help nobody here

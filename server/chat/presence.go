@@ -19,6 +19,8 @@ type Roster struct {
 // Listed is a person as others see one. Two people may have the same name.
 type Listed struct {
 	Username string `json:"username"`
+	// User is the person's public id.
+	User string `json:"user"`
 }
 
 // Enter counts a person's socket as present in a room and returns how many
@@ -47,7 +49,7 @@ func (c *Chat) Who(ctx context.Context, room string) (Roster, error) {
 	}
 	users := make([]Listed, 0, len(people))
 	for _, p := range people[:min(len(people), c.limits.PeopleListed)] {
-		users = append(users, Listed{Username: p.Name})
+		users = append(users, Listed{Username: p.Name, User: PublicID(p.User)})
 	}
 	return Roster{Room: room, NumUsers: total, Users: users}, nil
 }
@@ -67,6 +69,7 @@ type News struct {
 	Joined bool
 	// Username came or left; NumUsers are there now.
 	Username string
+	User     string // public id
 	NumUsers int
 	// Counted: the room is too big for single announcements. Only its number
 	// goes out, now and then ([Counts]).
@@ -85,7 +88,7 @@ func (c *Chat) Announce(p adapter.PresenceChange) (n News, ok bool) {
 		size++
 	}
 	return News{
-		Room: room, Joined: p.Joined, Username: p.Person.Name, NumUsers: p.Count,
+		Room: room, Joined: p.Joined, Username: p.Person.Name, User: PublicID(p.Person.User), NumUsers: p.Count,
 		Counted: size > c.limits.AnnounceMax,
 	}, true
 }
@@ -126,13 +129,48 @@ type RoomInfo struct {
 	Seq uint64 `json:"seq"`
 }
 
-// ListRooms lists rooms that have messages or people, ascending by name,
-// strictly after the given one.
-func (c *Chat) ListRooms(ctx context.Context, after string, limit int) (rooms []RoomInfo, more bool, err error) {
+// maxScanned bounds the rooms that one page of the list looks at for those that
+// may be seen.
+const maxScanned = 10_000
+
+// ListRooms lists rooms that have messages or people and that visible lets
+// through, ascending by name, strictly after the given one. Direct rooms are
+// never among them.
+func (c *Chat) ListRooms(ctx context.Context, after string, limit int, visible func(room string) bool) (rooms []RoomInfo, more bool, err error) {
 	if limit <= 0 {
 		limit = roomsDefault
 	}
 	limit = min(limit, c.limits.RoomsListed)
+	rooms = []RoomInfo{}
+	for scanned := 0; scanned < maxScanned; scanned += c.limits.RoomsListed {
+		page, rest, err := c.allRooms(ctx, after, c.limits.RoomsListed)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, info := range page {
+			if IsDirect(info.Room) {
+				// Past all of them at once: their names have no such character.
+				after, rest = directPrefix+"~", true
+				break
+			}
+			after = info.Room
+			if !visible(info.Room) {
+				continue
+			}
+			if len(rooms) == limit {
+				return rooms, true, nil
+			}
+			rooms = append(rooms, info)
+		}
+		if !rest {
+			return rooms, false, nil
+		}
+	}
+	return rooms, true, nil
+}
+
+// allRooms is a page of all rooms there are.
+func (c *Chat) allRooms(ctx context.Context, after string, limit int) (rooms []RoomInfo, more bool, err error) {
 	from := AdapterRoom(after)
 	heads, err := c.log.LogRooms(ctx, c.namespace, from, limit+1)
 	if err != nil {

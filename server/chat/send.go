@@ -83,7 +83,7 @@ func (c *Chat) Send(ctx context.Context, m Outgoing) (Sent, error) {
 	if m.Public != "" {
 		id = m.Public
 	}
-	event, err := encodeEntry(entry{Message: text, Username: m.From.Name, Room: room, ID: id})
+	event, err := encodeEntry(entry{Message: text, Username: m.From.Name, Room: room, ID: id, User: PublicID(m.From.User)})
 	if err != nil {
 		return Sent{}, err
 	}

@@ -277,7 +277,7 @@ func TestPresence(t *testing.T) {
 	if n, _ := c.Count(t.Context(), "r"); n != 2 {
 		t.Errorf("%d people after the old connection's end", n)
 	}
-	rooms, more, err := c.ListRooms(t.Context(), "", 0)
+	rooms, more, err := c.ListRooms(t.Context(), "", 0, all)
 	if err != nil || more || !slices.Equal(rooms, []RoomInfo{{Room: "r", NumUsers: 2}}) {
 		t.Errorf("rooms %+v, %v, %v", rooms, more, err)
 	}
@@ -308,7 +308,7 @@ func TestListRooms(t *testing.T) {
 	for limit := 1; limit < 33; limit += 5 {
 		var got []RoomInfo
 		for after, more := "", true; more; after = got[len(got)-1].Room {
-			page, m, err := c.ListRooms(t.Context(), after, limit)
+			page, m, err := c.ListRooms(t.Context(), after, limit, all)
 			if err != nil || len(page) > limit {
 				t.Fatal(len(page), err)
 			}
@@ -322,5 +322,36 @@ func TestListRooms(t *testing.T) {
 				t.Errorf("by %d: %+v, want %+v", limit, r, want[r.Room])
 			}
 		}
+	}
+}
+
+func all(string) bool { return true }
+
+// Rooms that may not be seen are passed over, and direct rooms always.
+func TestListVisibleRooms(t *testing.T) {
+	c, _ := newStored(t, Limits{RoomsListed: 5}, local.Options{})
+	for i := range 40 {
+		mustSend(t, c, Outgoing{From: ann, Room: fmt.Sprintf("r%02d", i), Text: "x"})
+		room, err := c.limits.RoomFor(ann.User, "@"+PublicID(fmt.Sprint(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustSend(t, c, Outgoing{From: ann, Room: room, Text: "x"})
+	}
+	mustSend(t, c, Outgoing{From: ann, Room: "0", Text: "x"})
+	var got []string
+	for after, more := "", true; more; {
+		var page []RoomInfo
+		var err error
+		page, more, err = c.ListRooms(t.Context(), after, 3, func(room string) bool { return room == "0" || room[len(room)-1] == '7' })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page {
+			got, after = append(got, r.Room), r.Room
+		}
+	}
+	if want := []string{"0", "r07", "r17", "r27", "r37"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -22,8 +22,13 @@ func (l Limits) Name(s string) (string, error) {
 }
 
 // Room checks and normalises the name of a room, by the rules of [Limits.Name].
+// What begins with @ must be a direct room.
 func (l Limits) Room(s string) (string, error) {
-	return l.label(FieldRoom, s, l.RoomCharacters, l.RoomBytes)
+	room, err := l.label(FieldRoom, s, l.RoomCharacters, l.RoomBytes)
+	if err == nil && strings.HasPrefix(room, directPrefix) && !IsDirect(room) {
+		return "", &Invalid{FieldRoom, "must not begin with @, unless it is between two people"}
+	}
+	return room, err
 }
 
 func (l Limits) label(field Field, s string, characters, bytes int) (string, error) {

@@ -29,6 +29,9 @@ type Options struct {
 	// Limits of what clients may make. Limits.AnnounceMax is
 	// presence.announce_max.
 	Limits chat.Limits
+	// Rules say who may do what in which room. Nil: everybody may read and write
+	// everywhere.
+	Rules *chat.Rules
 	// RelayEvents are names of custom events that are passed on, unlogged, to
 	// the room in their first argument. They may not be names of the
 	// vocabulary or of the protocol.
@@ -86,6 +89,9 @@ func (o Options) withDefaults() Options {
 	if o.Backlog <= 0 {
 		o.Backlog = 1000
 	}
+	if o.Rules == nil {
+		o.Rules = new(chat.Rules)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -99,6 +105,8 @@ type API struct {
 	chat    *chat.Chat
 	log     chat.Log
 	options Options
+
+	rules *chat.Rules
 
 	heirs  heirs
 	leases leases // of tokens
@@ -130,7 +138,7 @@ type Store interface {
 func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	o = o.withDefaults()
 	a := &API{
-		ns: ns, chat: chat.New(ns.Name(), store, store, o.Limits), log: store, options: o,
+		ns: ns, chat: chat.New(ns.Name(), store, store, o.Limits), log: store, rules: o.Rules, options: o,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		typing: chat.NewTyping(o.TypingExpiry, time.Second),
 	}
@@ -228,7 +236,7 @@ func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
 // vocabulary is every name that the chat itself uses.
 var vocabulary = append(slices.Clone(Events),
 	eventLogin, eventUserJoined, eventUserLeft, eventRoomUsers, eventRoomGap, eventError,
-	eventTokenExpiring, eventSessionEnded)
+	eventJoinedRoom, eventLeftRoom, eventDirectMessage, eventTokenExpiring, eventSessionEnded)
 
 func checkRelay(names []string) error {
 	for i, name := range names {

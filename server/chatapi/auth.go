@@ -22,7 +22,8 @@ var (
 // bearer is what a member keeps of its token. The token itself is forgotten.
 type bearer struct {
 	subject string
-	name    string // by the chat's rules; "" when the token has none
+	name    string      // by the chat's rules; "" when the token has none
+	claims  chat.Claims // what the rules ask for
 	expires time.Time
 }
 
@@ -76,7 +77,7 @@ func (a *API) bear(ctx context.Context, m *member, token string) (user string, e
 	if m.token != nil && user != m.socket.User() {
 		return "", errOtherUser
 	}
-	b := &bearer{subject: id.Subject, expires: id.Expires}
+	b := &bearer{subject: id.Subject, expires: id.Expires, claims: a.rules.Claims(id.Claims.Find)}
 	if name, err := a.chat.Limits().Name(id.Name); err == nil {
 		b.name = name
 	}
@@ -84,7 +85,8 @@ func (a *API) bear(ctx context.Context, m *member, token string) (user string, e
 	return user, nil
 }
 
-// refreshToken puts a new token in the place of the old one.
+// refreshToken puts a new token in the place of the old one. The socket leaves
+// the rooms that the new one does not open.
 func (a *API) refreshToken(ctx context.Context, m *member, in RefreshToken) (TokenExpiry, error) {
 	if a.options.Authenticator == nil {
 		return TokenExpiry{}, errNoTokens
@@ -93,6 +95,14 @@ func (a *API) refreshToken(ctx context.Context, m *member, in RefreshToken) (Tok
 		return TokenExpiry{}, err
 	}
 	a.leases.add(m)
+	for _, room := range chat.Rooms(m.socket.Rooms()) {
+		if a.may(m, room, chat.Read) {
+			continue
+		}
+		if err := a.leave(ctx, m, room); err != nil {
+			return TokenExpiry{}, err
+		}
+	}
 	return TokenExpiry{Expires: chat.Milliseconds(m.token.expires)}, nil
 }
 

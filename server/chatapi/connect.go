@@ -162,7 +162,7 @@ func (a *API) connected(ctx context.Context, s *socketio.Socket) error {
 	case s.View() == viewTutorial:
 		return a.catchUp(ctx, s)
 	}
-	if err := s.Join(ctx, lobbyRoom); err != nil {
+	if err := s.Join(ctx, a.firstRooms(a.member(s))...); err != nil {
 		return fmt.Errorf("join lobby: %w", err)
 	}
 	return nil
@@ -187,6 +187,12 @@ func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
 	c, err := credentialsOf(statementsOf(s))
 	if err != nil {
 		return err
+	}
+	if !a.may(a.member(s), chat.Lobby, chat.Read) {
+		return s.Join(ctx, personalRoom(s))
+	}
+	if err := s.Join(ctx, personalRoom(s)); err != nil {
+		return fmt.Errorf("join own room: %w", err)
 	}
 	seen := c.serverOffset
 	cut, err := s.JoinRead(ctx, lobbyRoom, adapter.LogRead{After: &seen, Limit: a.options.Backlog})

@@ -23,6 +23,7 @@ const (
 	CodeInvalidID      Code = "invalid_id"      // id, clientOffset
 	CodeInvalidSession Code = "invalid_session" // auth.session, as a connect error
 	CodeNotMember      Code = "not_member"      // join the room first
+	CodeForbidden      Code = "forbidden"       // no right to, in that room
 	CodeTooManyRooms   Code = "too_many_rooms"  // leave one first
 	CodeIDConflict     Code = "id_conflict"     // the id was used for another text
 	CodeUnavailable    Code = "unavailable"     // the store is away; outcome unknown
@@ -38,7 +39,7 @@ const (
 // Codes is the closed list, in the order of the documentation.
 var Codes = []Code{
 	CodeBadRequest, CodeInvalidName, CodeInvalidRoom, CodeInvalidMessage, CodeInvalidID,
-	CodeInvalidSession, CodeNotMember, CodeTooManyRooms, CodeIDConflict, CodeUnavailable,
+	CodeInvalidSession, CodeNotMember, CodeForbidden, CodeTooManyRooms, CodeIDConflict, CodeUnavailable,
 	CodeStoreFull, CodeMoved, CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired,
 	CodeUnknownEvent, CodeInternal,
 }
@@ -103,6 +104,8 @@ func classify(err error) (Code, string) {
 		return CodeUnknownEvent, "no such event"
 	case errors.Is(err, chat.ErrNotMember):
 		return CodeNotMember, "join the room first"
+	case errors.Is(err, chat.ErrForbidden):
+		return CodeForbidden, "not allowed in that room"
 	case errors.Is(err, chat.ErrTooManyRooms), errors.Is(err, socketio.ErrTooManyRooms):
 		return CodeTooManyRooms, "leave a room first"
 	case errors.Is(err, adapter.ErrConflict):

@@ -31,9 +31,9 @@ func (a *API) identify(ctx context.Context, s *socketio.Socket) error {
 	}
 	s.SetView(view)
 	secret := ""
+	m := &member{socket: s}
 	switch {
 	case a.options.Authenticator != nil:
-		m := &member{socket: s}
 		if secret, err = a.authenticate(ctx, m); err != nil {
 			return err
 		}
@@ -44,7 +44,11 @@ func (a *API) identify(ctx context.Context, s *socketio.Socket) error {
 		}
 	}
 	if s.Recovered() {
-		s.SetUser(a.claimant(s, c, secret))
+		user := a.claimant(s, c, secret)
+		if user != stranger && !a.allows(m, user, s.ClaimedRooms()) {
+			user = stranger
+		}
+		s.SetUser(user)
 		return nil
 	}
 	user := secret

@@ -32,7 +32,7 @@ func TestSeveralSocketsOfOnePerson(t *testing.T) {
 			t.Errorf("socket %d: %+v", i, a)
 		}
 	}
-	if u := nextAs[UserChange](watcher, "user joined"); u != (UserChange{"Ann0", 1, "lobby"}) {
+	if u := nextAs[UserChange](watcher, "user joined"); u != (UserChange{"Ann0", 1, "lobby", u.User}) {
 		t.Errorf("user joined %+v", u)
 	}
 	other := f.dial(hello{auth: withSession(secret + "2")})
@@ -380,7 +380,7 @@ func TestNoGrace(t *testing.T) {
 	call[AddedUser](c, "add user", "Ann")
 	nextAs[UserChange](watcher, "user joined")
 	c.drop()
-	if u := nextAs[UserChange](watcher, "user left"); u != (UserChange{"Ann", 0, "lobby"}) {
+	if u := nextAs[UserChange](watcher, "user left"); u != (UserChange{"Ann", 0, "lobby", u.User}) {
 		t.Errorf("user left %+v", u)
 	}
 }

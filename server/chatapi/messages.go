@@ -38,12 +38,9 @@ func (a *API) chatMessage(ctx context.Context, s *socketio.Socket, e *socketio.I
 }
 
 func (a *API) send(ctx context.Context, m *member, room, text, id string) (Stored, error) {
-	room, err := a.chat.Limits().Room(room)
+	room, err := a.memberRoom(m, room, chat.Write)
 	if err != nil {
 		return Stored{}, err
-	}
-	if !m.in(room) {
-		return Stored{}, chat.ErrNotMember
 	}
 	sent, err := a.chat.Send(ctx, chat.Outgoing{
 		From: m.author(), Room: room, Text: text, ID: id, Public: publicID(m.socket, id),
@@ -55,7 +52,23 @@ func (a *API) send(ctx context.Context, m *member, room, text, id string) (Store
 	if a.options.Hooks.Sent != nil {
 		a.options.Hooks.Sent(sent.Duplicate)
 	}
+	if partner := chat.Partner(room, m.socket.User()); partner != "" && !sent.Duplicate {
+		a.tellOfDirect(ctx, m, partner, sent)
+	}
 	return Stored{ID: sent.ID, Room: sent.Room, Seq: sent.Seq, Epoch: sent.Epoch, TS: chat.Milliseconds(sent.Time)}, nil
+}
+
+// tellOfDirect tells the sockets of both people that are not in their direct room
+// of a message there: whoever wants it joins. One that is lost is seen when the
+// client asks for its rooms.
+func (a *API) tellOfDirect(ctx context.Context, m *member, partner string, sent chat.Sent) {
+	news := DirectMessage{
+		Room: sent.Room, User: chat.PublicID(m.socket.User()), Username: m.author().Name, Seq: sent.Seq, Epoch: sent.Epoch,
+	}
+	to := a.ns.To(chat.PersonalRoom(partner), personalRoom(m.socket)).Except(chat.AdapterRoom(sent.Room))
+	if err := to.EmitEvent(ctx, event(eventDirectMessage, news)); err != nil {
+		a.options.Logger.Debug("direct message not told", "err", err)
+	}
 }
 
 // publicID is what others see in place of an id, or "" for the id itself. Many
@@ -69,10 +82,9 @@ func publicID(s *socketio.Socket, id string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// history reads a page. Rooms are open to everybody in this version, so
-// membership is not asked for.
-func (a *API) history(ctx context.Context, _ *member, in History) (HistoryPage, error) {
-	room, err := a.chat.Limits().Room(cmp.Or(in.Room, chat.Lobby))
+// history reads a page. Whoever may read a room need not be a member.
+func (a *API) history(ctx context.Context, m *member, in History) (HistoryPage, error) {
+	room, err := a.room(m, cmp.Or(in.Room, chat.Lobby), chat.Read)
 	if err != nil {
 		return HistoryPage{}, err
 	}

@@ -1,6 +1,7 @@
 package chatapi
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -34,7 +35,7 @@ func (a *API) presenceEvent(c adapter.PresenceChange) (e adapter.Event, exceptUs
 	if news.Joined {
 		name = eventUserJoined
 	}
-	return event(name, UserChange{Username: news.Username, NumUsers: news.NumUsers, Room: news.Room}), c.Person.User, true
+	return event(name, UserChange{Username: news.Username, NumUsers: news.NumUsers, Room: news.Room, User: news.User}), c.Person.User, true
 }
 
 // startTyping passes on a sign of typing.
@@ -71,17 +72,7 @@ func (a *API) stopTyping(ctx context.Context, m *member, in RoomOnly) (struct{},
 
 // typingRoom is the room a typing event is for. Only members may disturb it.
 func (a *API) typingRoom(m *member, in RoomOnly) (string, error) {
-	room := chat.Lobby
-	if in.Room != "" {
-		var err error
-		if room, err = a.chat.Limits().Room(in.Room); err != nil {
-			return "", err
-		}
-	}
-	if !m.in(room) {
-		return "", chat.ErrNotMember
-	}
-	return room, nil
+	return a.memberRoom(m, cmp.Or(in.Room, chat.Lobby), chat.Write)
 }
 
 // silence ends typing for a socket that leaves a room.

@@ -161,7 +161,7 @@ func TestMovedFromOutside(t *testing.T) {
 			t.Errorf("%s: %d people, want %d", room, got, want)
 		}
 	}
-	if u := nextAs[UserChange](watcher, "user left"); u != (UserChange{"Ann", 0, "tea"}) {
+	if u := nextAs[UserChange](watcher, "user left"); u != (UserChange{"Ann", 0, "tea", u.User}) {
 		t.Errorf("user left %+v", u)
 	}
 	move(sockets.SocketsLeave, "cake")

@@ -17,12 +17,9 @@ func (a *API) relay(ctx context.Context, s *socketio.Socket, e *socketio.Incomin
 	if err := e.Args.Decode(0, &name); err != nil {
 		return socketio.Reply{}, err
 	}
-	room, err := a.chat.Limits().Room(name)
+	room, err := a.memberRoom(a.begin(ctx, s), name, chat.Write)
 	if err != nil {
 		return socketio.Reply{}, err
-	}
-	if !a.begin(ctx, s).in(room) {
-		return socketio.Reply{}, chat.ErrNotMember
 	}
 	return socketio.Reply{}, s.To(chat.AdapterRoom(room)).EmitEvent(ctx, e.Event)
 }

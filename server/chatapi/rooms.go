@@ -30,7 +30,7 @@ func (a *API) addUser(ctx context.Context, m *member, in AddUser) (AddedUser, er
 			return AddedUser{}, err
 		}
 	}
-	return AddedUser{Username: m.name, NumUsers: n, Rooms: chat.Rooms(m.socket.Rooms())}, nil
+	return AddedUser{Username: m.name, User: chat.PublicID(m.socket.User()), NumUsers: n, Rooms: chat.Rooms(m.socket.Rooms())}, nil
 }
 
 // nameOf is what a person is to be called: as the token says, or else as asked.
@@ -69,7 +69,7 @@ func (a *API) introduce(ctx context.Context, m *member, name string) error {
 // The socket is held until the answer is queued, so the two meet.
 func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom, error) {
 	limits := a.chat.Limits()
-	room, err := limits.Room(in.Room)
+	room, err := a.room(m, in.Room, chat.Read)
 	if err != nil {
 		return JoinedRoom{}, err
 	}
@@ -86,6 +86,9 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 		return JoinedRoom{}, err
 	}
 	answer, err := a.joined(ctx, m, room, query, cut.Read)
+	if err == nil && !was {
+		a.tellOwn(ctx, m, eventJoinedRoom, LeftRoom{Room: room})
+	}
 	if err != nil && !was {
 		// The client is told that it has not joined, so it must not have. The
 		// request's time may be what has run out.
@@ -100,7 +103,7 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 
 // leaveRoom ends membership. Whoever is no member has left already.
 func (a *API) leaveRoom(ctx context.Context, m *member, in RoomOnly) (LeftRoom, error) {
-	room, err := a.chat.Limits().Room(cmp.Or(in.Room, chat.Lobby))
+	room, err := a.chat.Limits().RoomFor(m.socket.User(), cmp.Or(in.Room, chat.Lobby))
 	if err != nil {
 		return LeftRoom{}, err
 	}
@@ -110,6 +113,7 @@ func (a *API) leaveRoom(ctx context.Context, m *member, in RoomOnly) (LeftRoom, 
 	if err := a.leave(ctx, m, room); err != nil {
 		return LeftRoom{}, err
 	}
+	a.tellOwn(ctx, m, eventLeftRoom, LeftRoom{Room: room})
 	return LeftRoom{Room: room}, nil
 }
 
@@ -124,8 +128,8 @@ func (a *API) leave(ctx context.Context, m *member, room string) error {
 }
 
 // who lists a room's people.
-func (a *API) who(ctx context.Context, _ *member, in RoomOnly) (RoomPeople, error) {
-	room, err := a.chat.Limits().Room(cmp.Or(in.Room, chat.Lobby))
+func (a *API) who(ctx context.Context, m *member, in RoomOnly) (RoomPeople, error) {
+	room, err := a.room(m, cmp.Or(in.Room, chat.Lobby), chat.Read)
 	if err != nil {
 		return RoomPeople{}, err
 	}
@@ -137,7 +141,7 @@ func (a *API) who(ctx context.Context, _ *member, in RoomOnly) (RoomPeople, erro
 }
 
 // rooms lists rooms by page.
-func (a *API) rooms(ctx context.Context, _ *member, in ListRooms) (RoomList, error) {
+func (a *API) rooms(ctx context.Context, m *member, in ListRooms) (RoomList, error) {
 	after := ""
 	if in.After != "" {
 		var err error
@@ -145,7 +149,7 @@ func (a *API) rooms(ctx context.Context, _ *member, in ListRooms) (RoomList, err
 			return RoomList{}, err
 		}
 	}
-	rooms, more, err := a.chat.ListRooms(ctx, after, in.Limit)
+	rooms, more, err := a.chat.ListRooms(ctx, after, in.Limit, func(room string) bool { return a.may(m, room, chat.Read) })
 	if err != nil {
 		return RoomList{}, err
 	}

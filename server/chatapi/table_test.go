@@ -44,7 +44,7 @@ func TestAddUser(t *testing.T) {
 		t.Errorf("login %+v", l)
 	}
 	for _, c := range []*client{bob, guest} {
-		if j := nextAs[UserChange](c, "user joined"); j != (UserChange{"Ann", 1, "lobby"}) {
+		if j := nextAs[UserChange](c, "user joined"); j != (UserChange{"Ann", 1, "lobby", j.User}) {
 			t.Errorf("user joined %+v", j)
 		}
 	}
@@ -55,7 +55,7 @@ func TestAddUser(t *testing.T) {
 	if l := nextAs[Login](bob, "login"); l.NumUsers != 2 {
 		t.Errorf("login %+v", l)
 	}
-	if j := nextAs[UserChange](ann, "user joined"); j != (UserChange{"봅", 2, "lobby"}) {
+	if j := nextAs[UserChange](ann, "user joined"); j != (UserChange{"봅", 2, "lobby", j.User}) {
 		t.Errorf("user joined %+v", j)
 	}
 	// A repetition only acknowledges, whatever it says.
@@ -87,7 +87,7 @@ func TestNewMessage(t *testing.T) {
 	if err := json.Unmarshal(e.args[0], &fields); err != nil {
 		t.Fatal(err)
 	}
-	if len(fields) != 7 || fields["message"] != "café" || fields["id"] != "m1" || fields["seq"] != 2.0 || fields["ts"] != float64(sent.TS) {
+	if len(fields) != 8 || fields["message"] != "café" || fields["id"] != "m1" || fields["seq"] != 2.0 || fields["ts"] != float64(sent.TS) {
 		t.Errorf("new message %s", e.raw)
 	}
 	if sent.ID != "m1" || sent.Room != "lobby" || sent.Seq != 2 || sent.Epoch != m.Epoch {
@@ -200,10 +200,10 @@ func TestJoinHistoryLeave(t *testing.T) {
 	if j.Seq != 5 || j.NumUsers != 2 || !slices.Equal(usernames(j.Users), []string{"Ann", "Bob"}) || !slices.Equal(texts(j.Messages), []string{"m3", "m4", "m5"}) || !j.More {
 		t.Errorf("join with limit %+v, %v", j, texts(j.Messages))
 	}
-	if u := nextAs[UserChange](ann, "user joined"); u != (UserChange{"Bob", 2, "lobby"}) {
+	if u := nextAs[UserChange](ann, "user joined"); u != (UserChange{"Bob", 2, "lobby", u.User}) {
 		t.Errorf("user joined %+v", u)
 	}
-	if u := nextAs[UserChange](ann, "user joined"); u != (UserChange{"Bob", 2, "tea"}) {
+	if u := nextAs[UserChange](ann, "user joined"); u != (UserChange{"Bob", 2, "tea", u.User}) {
 		t.Errorf("user joined %+v", u)
 	}
 	epoch := j.Epoch
@@ -257,7 +257,7 @@ func TestJoinHistoryLeave(t *testing.T) {
 	if l := call[LeftRoom](bob, "leave room", map[string]any{"room": "tea"}); l.Room != "tea" {
 		t.Errorf("leave room %+v", l)
 	}
-	if u := nextAs[UserChange](ann, "user left"); u != (UserChange{"Bob", 1, "tea"}) {
+	if u := nextAs[UserChange](ann, "user left"); u != (UserChange{"Bob", 1, "tea", u.User}) {
 		t.Errorf("user left %+v", u)
 	}
 	call[LeftRoom](bob, "leave room", "tea") // again: nothing happens

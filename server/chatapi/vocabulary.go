@@ -32,6 +32,9 @@ const (
 	eventRoomGap    = "room gap"
 	eventError      = "error message" // emitted by package socketio
 
+	eventJoinedRoom    = "joined room"
+	eventLeftRoom      = "left room"
+	eventDirectMessage = "direct message"
 	eventTokenExpiring = "token expiring"
 	eventSessionEnded  = "session ended"
 )
@@ -53,6 +56,7 @@ type AddedUser struct {
 	Username string   `json:"username"`
 	NumUsers int      `json:"numUsers"`
 	Rooms    []string `json:"rooms"`
+	User     string   `json:"user"` // the person's public id
 }
 
 // Login is what the sender of "add user" gets as well.
@@ -103,7 +107,8 @@ type JoinedRoom struct {
 	Gap      *chat.Range   `json:"gap"`
 }
 
-// LeftRoom acknowledges a leave.
+// LeftRoom acknowledges a leave, and tells the person's other sockets of a join or
+// a leave.
 type LeftRoom struct {
 	Room string `json:"room"`
 }
@@ -156,6 +161,16 @@ type TokenExpiry struct {
 	Expires int64 `json:"expires"`
 }
 
+// DirectMessage tells of a message in a direct room the sockets of its two people
+// that are not in it. User and Username are the sender's.
+type DirectMessage struct {
+	Room     string `json:"room"`
+	User     string `json:"user"`
+	Username string `json:"username"`
+	Seq      uint64 `json:"seq"`
+	Epoch    string `json:"epoch"`
+}
+
 // SessionEnded says why the server is about to close the connection.
 type SessionEnded struct {
 	Code    Code   `json:"code"`
@@ -167,6 +182,7 @@ type UserChange struct {
 	Username string `json:"username"`
 	NumUsers int    `json:"numUsers"`
 	Room     string `json:"room"`
+	User     string `json:"user"`
 }
 
 // RoomUsers tells a big room its number of people.

@@ -15,6 +15,7 @@ type Config struct {
 	Data     Data
 	Presence Presence
 	Auth     Auth
+	Rooms    Rooms
 	Relay    Relay
 	Web      Web
 	Logging  Logging
@@ -137,6 +138,11 @@ type Auth struct {
 	NameClaim    string
 	Leeway       time.Duration
 	Warning      time.Duration
+}
+
+// Rooms is who may do what where.
+type Rooms struct {
+	Rules []RoomRule
 }
 
 // Relay names custom events that are passed on to the room in their first

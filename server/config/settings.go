@@ -52,6 +52,7 @@ var sections = []struct{ name, about string }{
 	{"data", "The embedded store"},
 	{"presence", "Who is here"},
 	{"auth", "Who may connect"},
+	{"rooms", "Who may do what in which room"},
 	{"relay", "Events of your own"},
 	{"web", "The page"},
 	{"logging", "What the server says about itself"},
@@ -199,6 +200,9 @@ var settings = []*setting{
 		about: "How far the issuer's clock may be from this one's."},
 	{key: "auth.warning", field: func(c *Config) any { return &c.Auth.Warning }, initial: "1m", least: "1s", most: "1h",
 		about: "How long before its token ends a client is told, so that it can send another one."},
+
+	{key: "rooms.rules", field: func(c *Config) any { return &c.Rooms.Rules },
+		about: "Rules of pattern, read, write, moderate: the first whose pattern fits a room says who may do what there (docs/auth.md). Without any, everybody may read and write everywhere."},
 
 	{key: "relay.events", field: func(c *Config) any { return &c.Relay.Events }, check: checkEvent,
 		about: "Names of events of your own that are passed on, unlogged, to the room in their first argument."},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -32,6 +33,12 @@ func (s *setting) assign(c *Config, text string) error {
 			}
 		}
 		*p = list
+	case *[]RoomRule:
+		rules, err := parseRules(text)
+		if err != nil {
+			return err
+		}
+		*p = rules
 	case *bool:
 		switch text {
 		case "true", "1":
@@ -97,6 +104,8 @@ func (s *setting) allowance() string {
 		return "a whole number from " + s.least + " to " + s.most + unit
 	case *time.Duration:
 		return "a time with its unit, such as 500ms, 25s, 2m or 168h, from " + s.least + " to " + s.most
+	case *[]RoomRule:
+		return allowedRules
 	case *[]string:
 		if s.allowed != nil {
 			return "one or more of " + strings.Join(s.allowed, ", ") + ", with commas between"
@@ -120,6 +129,8 @@ func (s *setting) kind() string {
 		return "time"
 	case *[]string:
 		return "list"
+	case *[]RoomRule:
+		return "rules"
 	}
 	if s.allowed != nil {
 		return strings.Join(s.allowed, "|")
@@ -134,6 +145,8 @@ func (s *setting) show(c *Config) string {
 		return *p
 	case *[]string:
 		return strings.Join(*p, ",")
+	case *[]RoomRule:
+		return showRules(*p)
 	case *bool:
 		return strconv.FormatBool(*p)
 	case *int:
@@ -166,6 +179,12 @@ func plain(v any) (text string, ok bool) {
 		}
 		return strconv.FormatFloat(v, 'f', 0, 64), true
 	case []any:
+		if len(v) > 0 {
+			if _, ok := v[0].(map[string]any); ok {
+				b, err := json.Marshal(v)
+				return string(b), err == nil
+			}
+		}
 		parts := make([]string, len(v))
 		for i, e := range v {
 			p, ok := plain(e)
