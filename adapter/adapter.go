@@ -20,6 +20,7 @@ type Adapter interface {
 	Fleet
 	Peers
 	Expiring
+	Tables
 
 	// Lanes is the fleet's number of lanes, 1 to MaxLanes, fixed for the
 	// adapter's life.

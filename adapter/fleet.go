@@ -47,6 +47,30 @@ type Peers interface {
 	Serve(kind string, handle func(ctx context.Context, from string, body []byte) ([]byte, error))
 }
 
+// Tables are small durable records that the fleet shares: named fields in named
+// tables. They survive restarts and deaths as logged events do.
+type Tables interface {
+	// SetField stores a field of a table, or removes it when value is nil; the last
+	// write wins. The table is kept for keep after the write, or longer if an
+	// earlier write asked for that. ErrFull: the table has MaxFields, a name or the
+	// value is too long, or the store is full. After ErrUnavailable it may have
+	// happened; it may be repeated.
+	SetField(ctx context.Context, table, field string, value []byte, keep time.Duration) error
+	// RaiseField stores n in a field, unless that holds a higher number, and
+	// returns the number that it holds afterwards. Errors as of SetField.
+	RaiseField(ctx context.Context, table, field string, n uint64, keep time.Duration) (uint64, error)
+	// Fields reads a table; one that is not there is empty. A number is its decimal
+	// text.
+	Fields(ctx context.Context, table string) (map[string][]byte, error)
+}
+
+// Limits of tables: fields in one, and the bytes of names and of a value.
+const (
+	MaxFields     = 1000
+	MaxFieldName  = 1024
+	MaxFieldValue = 4096
+)
+
 // Expiring are counters and records that the fleet shares and forgets.
 type Expiring interface {
 	// Count adds n to a counter that starts anew after the window and returns

@@ -86,7 +86,7 @@ func Run(t *testing.T, f Factory) {
 		t.Run(fmt.Sprintf("nodes=%d", nodes), func(t *testing.T) {
 			can := f.probe(t, nodes)
 			for _, group := range [][]test{
-				membershipTests, broadcastTests, logTests, sessionTests, presenceTests, fleetTests, recordTests,
+				membershipTests, broadcastTests, logTests, sessionTests, presenceTests, fleetTests, recordTests, tableTests,
 				raceTests, recoveryTests, faultTests,
 			} {
 				for _, c := range group {

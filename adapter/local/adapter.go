@@ -29,6 +29,7 @@ type Adapter struct {
 	forks     forks
 	presence  *presence
 	expiring  *expiring
+	tables    *tables
 	peers     *peers
 
 	health health
@@ -97,6 +98,7 @@ func Open(o Options) (*Adapter, error) {
 	}
 	a.loose = newLoose(o.Dir != "", o.Window)
 	a.expiring = newExpiring(o.MaxRecords, o.MaxRecordBytes)
+	a.tables = newTables(o.Dir != "", o.MaxTables, o.MaxTableBytes)
 	a.peers = newPeers(o.MaxAsks)
 	if o.Dir == "" {
 		a.store = newMemory(o.MaxBytes)
@@ -184,7 +186,7 @@ func (a *Adapter) tidy() {
 	tick := min(max(shortest/8, 5*time.Millisecond), 250*time.Millisecond)
 	t := time.NewTicker(tick)
 	defer t.Stop()
-	var last, lastMark, lastSweep int64
+	var last, lastMark, lastSweep, lastTables int64
 	for {
 		select {
 		case <-a.stop:
@@ -197,6 +199,10 @@ func (a *Adapter) tidy() {
 		if nowMilli-last >= 1000 || nowMilli < last {
 			last = nowMilli
 			a.expiring.sweep(nowMilli)
+			if nowMilli-lastTables >= 60_000 || nowMilli < lastTables {
+				lastTables = nowMilli
+				a.tables.sweep(nowMilli)
+			}
 			a.loose.withdraw(nowMilli)
 			a.stream.trimKept(nowMilli)
 			if a.health.get() != "" || nowMilli-lastMark >= a.markInterval() && a.sessions.any() {

@@ -248,6 +248,7 @@ func (c *committer) commit(reqs []*request, sweep, mark bool) error {
 		c.stageSweep(b)
 	}
 	b.sessions = a.sessions.takeDirty()
+	b.fields = a.tables.takeDirty()
 	b.loose = a.loose.take()
 
 	began := time.Now()
@@ -264,6 +265,7 @@ func (c *committer) commit(reqs []*request, sweep, mark bool) error {
 	if err != nil {
 		a.stream.endCommit(b.pos, nil, nil)
 		a.sessions.giveBack(b.sessions)
+		a.tables.giveBack(b.fields)
 		a.loose.failed(b.loose)
 		if !errors.Is(err, adapter.ErrFull) {
 			err = fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)

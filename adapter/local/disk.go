@@ -33,11 +33,12 @@ var (
 	bucketLog      = []byte("log")      // room id, seq → entry
 	bucketStubs    = []byte("stubs")    // time, room id, seq → dedupe key of a trimmed entry
 	bucketSessions = []byte("sessions") // pid → session
+	bucketTables   = []byte("tables")   // table, field → until, value
 	bucketLoose    = []byte("loose")    // room key → position up to which emits are lost; 0: declared
 	bucketKept     = []byte("kept")     // pos → recoverable emit, written at a clean close
 	bucketTrimmed  = []byte("trimmed")  // room key → ring.trimmed, written at a clean close
 
-	buckets = [][]byte{bucketMeta, bucketRooms, bucketLog, bucketStubs, bucketSessions, bucketLoose, bucketKept, bucketTrimmed}
+	buckets = [][]byte{bucketMeta, bucketRooms, bucketLog, bucketStubs, bucketSessions, bucketTables, bucketLoose, bucketKept, bucketTrimmed}
 
 	keyFormat   = []byte("format")
 	keyState    = []byte("state")
@@ -186,6 +187,9 @@ func (d *disk) commit(b *batch) error {
 			}
 		}
 		if err := writeSessions(tx.Bucket(bucketSessions), b.sessions); err != nil {
+			return err
+		}
+		if err := writeFields(tx.Bucket(bucketTables), b.fields); err != nil {
 			return err
 		}
 		if err := writeLoose(tx.Bucket(bucketLoose), b.loose); err != nil {

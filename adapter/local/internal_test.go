@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -293,6 +294,23 @@ func FuzzRecords(f *testing.F) {
 		}
 		if body, err := unseal([]byte("key"), seal([]byte("key"), append(newRecord(len(b)), b...))); err != nil || string(body) != string(b) {
 			t.Error(err)
+		}
+	})
+}
+
+// FuzzParseField: what is taken is written again the same.
+func FuzzParseField(f *testing.F) {
+	key := appendFieldKey(nil, fieldKey{"table", "field"})
+	f.Add(key, appendText(binary.AppendUvarint(nil, 12), []byte("value")))
+	f.Add([]byte{}, []byte{255})
+	f.Fuzz(func(t *testing.T, k, body []byte) {
+		key, value, until, err := parseField(k, body)
+		if err != nil {
+			return
+		}
+		again, same, at, err := parseField(appendFieldKey(nil, key), appendText(binary.AppendUvarint(nil, uint64(until)), value))
+		if err != nil || again != key || string(same) != string(value) || at != until {
+			t.Errorf("%v %q %d became %v %q %d, %v", key, value, until, again, same, at, err)
 		}
 	})
 }

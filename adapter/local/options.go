@@ -75,6 +75,9 @@ type Options struct {
 	// 100,000 and 64 MiB.
 	MaxRecords     int
 	MaxRecordBytes int64
+	// MaxTables and MaxTableBytes bound tables: 1,000,000 and 256 MiB.
+	MaxTables     int
+	MaxTableBytes int64
 	// MaxAsks bounds node-to-node requests handled at the same time: 1,024.
 	MaxAsks int
 
@@ -126,7 +129,9 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.MaxSessions, 200_000)
 	def(&o.MaxSessionData, 16<<10)
 	def(&o.MaxRecords, 100_000)
+	def(&o.MaxTables, 1_000_000)
 	def(&o.MaxRecordBytes, 64<<20)
+	def(&o.MaxTableBytes, 256<<20)
 	def(&o.MaxAsks, 1024)
 	def(&o.Queue, 4096)
 	def(&o.MaxBatch, 1024)
@@ -145,7 +150,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("local: LogAge %v is below Window %v", o.LogAge, o.Window)
 	case o.LogMax < 0 || o.MaxLogRooms < 0 || o.MaxBytes < 0 || o.MaxEntry < 0 || o.MaxRead < 0 || o.MaxKeys < 0 ||
 		o.RecoverableMax < 0 || o.RecoverableBytes < 0 || o.RecoverablePerRoom < 0 || o.MaxReplay < 0 ||
-		o.MaxSessions < 0 || o.MaxSessionData < 0 || o.MaxRecords < 0 || o.MaxRecordBytes < 0 || o.MaxAsks < 0 ||
+		o.MaxSessions < 0 || o.MaxSessionData < 0 || o.MaxRecords < 0 || o.MaxTables < 0 || o.MaxTableBytes < 0 || o.MaxRecordBytes < 0 || o.MaxAsks < 0 ||
 		o.Queue < 0 || o.MaxBatch < 0:
 		return o, errors.New("local: a limit is negative")
 	}

@@ -58,6 +58,15 @@ func (a *Adapter) reload(d *disk, nowMilli int64) error {
 		}); err != nil {
 			return err
 		}
+		if err := each(tx, bucketTables, func(k, body []byte) error {
+			key, value, until, err := parseField(k, body)
+			if err == nil {
+				a.tables.load(key, value, until)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
 		if err := each(tx, bucketLoose, func(k, body []byte) error {
 			key, err := parseRoomKey(k)
 			if err != nil {
@@ -299,6 +308,9 @@ func (a *Adapter) finish() error {
 	s.keptLost = a.stream.kept.forgotten
 	err := d.update(func(tx *bolt.Tx) error {
 		if err := writeSessions(tx.Bucket(bucketSessions), a.sessions.takeDirty()); err != nil {
+			return err
+		}
+		if err := writeFields(tx.Bucket(bucketTables), a.tables.takeDirty()); err != nil {
 			return err
 		}
 		if err := a.writeKept(tx); err != nil {

@@ -39,6 +39,7 @@ type batch struct {
 	heads    map[*roomLog]*head
 	dropped  []*roomLog // rooms whose log has ended
 	sessions []sessionChange
+	fields   []fieldChange
 	loose    map[roomKey]bool
 	pos      uint64 // highest position in the batch, or given out before it
 	at       int64  // Unix milliseconds
@@ -57,7 +58,7 @@ type trim struct {
 }
 
 func (b *batch) empty() bool {
-	return len(b.appends) == 0 && len(b.trims) == 0 && len(b.dropped) == 0 && len(b.sessions) == 0 && len(b.loose) == 0
+	return len(b.appends) == 0 && len(b.trims) == 0 && len(b.dropped) == 0 && len(b.sessions) == 0 && len(b.fields) == 0 && len(b.loose) == 0
 }
 
 // memory is the store of a node without a data directory.

@@ -31,8 +31,8 @@ func load(parts ...string) *script {
 
 // scripts are read from the program once.
 type scripts struct {
-	append, emit, publish, cut, read, marker, repair, heads, beat, nodes, quit *script
-	presence, people, reap, session, tokens, forget, sockets, count, setup     *script
+	append, emit, publish, cut, read, marker, repair, heads, beat, nodes, quit    *script
+	presence, people, reap, session, tokens, forget, sockets, count, setup, field *script
 }
 
 var lua = sync.OnceValue(func() *scripts {
@@ -42,7 +42,7 @@ var lua = sync.OnceValue(func() *scripts {
 		heads: load("heads"), beat: load("beat"), nodes: load("nodes"), quit: load("quit"),
 		presence: load("presence_core", "presence"), people: load("people"), reap: load("presence_core", "reap"),
 		session: load("session"), tokens: load("tokens"), forget: load("forget"), sockets: load("sockets"),
-		count: load("count"), setup: load("setup"),
+		count: load("count"), setup: load("setup"), field: load("field"),
 	}
 })
 

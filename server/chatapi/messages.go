@@ -65,7 +65,7 @@ func (a *API) tellOfDirect(ctx context.Context, m *member, partner string, sent 
 	news := DirectMessage{
 		Room: sent.Room, User: chat.PublicID(m.socket.User()), Username: m.author().Name, Seq: sent.Seq, Epoch: sent.Epoch,
 	}
-	to := a.ns.To(chat.PersonalRoom(partner), personalRoom(m.socket)).Except(chat.AdapterRoom(sent.Room))
+	to := a.ns.To(chat.PersonalRoom(partner), personalRoom(m.socket)).Except(chat.AdapterRoom(sent.Room)).Ephemeral()
 	if err := to.EmitEvent(ctx, event(eventDirectMessage, news)); err != nil {
 		a.options.Logger.Debug("direct message not told", "err", err)
 	}

@@ -70,7 +70,7 @@ func personalRoom(s *socketio.Socket) string { return chat.PersonalRoom(chat.Pub
 
 // tellOwn tells the person's other sockets what one of them has done.
 func (a *API) tellOwn(ctx context.Context, m *member, name string, payload any) {
-	if err := a.ns.To(personalRoom(m.socket)).Except(m.socket.ID()).EmitEvent(ctx, event(name, payload)); err != nil {
+	if err := a.ns.To(personalRoom(m.socket)).Except(m.socket.ID()).Ephemeral().EmitEvent(ctx, event(name, payload)); err != nil {
 		a.options.Logger.Debug("own sockets not told", "event", name, "err", err)
 	}
 }
