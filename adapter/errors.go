@@ -23,6 +23,8 @@ var (
 	ErrUnknownSocket = errors.New("adapter: unknown socket")
 	// ErrUnknownNode: no live node of that name.
 	ErrUnknownNode = errors.New("adapter: unknown node")
+	// ErrNoReply: the node has the request, or had it, and no reply came.
+	ErrNoReply = errors.New("adapter: no reply")
 	// ErrClosed: the adapter was closed.
 	ErrClosed = errors.New("adapter: closed")
 )

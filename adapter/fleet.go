@@ -38,13 +38,32 @@ type Peers interface {
 	NodeID() string
 	// Nodes lists the live nodes, this one included.
 	Nodes(ctx context.Context) ([]string, error)
-	// Ask sends a request to one node and waits for its reply. ErrUnknownNode
-	// at once when nobody of that name is there.
+	// Ask sends a request to one node and waits for its reply. It blocks until
+	// ctx ends at the latest, which then also ends the context of the request's
+	// handler, wherever it runs. The request reaches the node at most once.
+	//
+	// ErrUnknownNode at once when nobody of that name is there; ErrNoReply when
+	// the request was handed over and no reply came, in time or because the way
+	// back was lost; ErrFull when it is larger than the store carries. The
+	// handler's own error comes as its text. All else is ErrUnavailable.
 	Ask(ctx context.Context, node, kind string, body []byte) ([]byte, error)
 	// Serve answers requests of a kind. handle runs on its own goroutine per
-	// request, at most a bounded number at once. Call it before traffic
-	// begins, once per kind.
-	Serve(kind string, handle func(ctx context.Context, from string, body []byte) ([]byte, error))
+	// request, at most a bounded number at once; its context ends when the asker
+	// no longer waits, as far as that is known, and at Close. Call it before
+	// traffic begins, once per kind.
+	Serve(kind string, handle func(ctx context.Context, q *Question))
+}
+
+// Question is a request of another node, being handled.
+type Question struct {
+	From string // the node that asks
+	Body []byte // the handler's own
+	// Reply sends the answer, or an error as its text, and blocks until that is
+	// on its way, for seconds at most. Only the first call counts; a handler that
+	// returns without one has its asker told so. An error says that the asker has
+	// not got the answer (ErrUnknownNode: it is gone) or may not have got it. nil
+	// is no proof that it has: it may have turned away meanwhile.
+	Reply func(body []byte, err error) error
 }
 
 // Tables are small durable records that the fleet shares: named fields in named

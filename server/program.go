@@ -96,7 +96,10 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	engine.NodeID = p.adapter.NodeID()
 	engine.CheckOrigin = origins.Allowed
 	engine.Hooks = p.metrics.EngineIO()
+	relay := peerRelay{p.adapter}
+	engine.Relay = relay
 	p.engine = engineio.NewServer(func(s *engineio.Session) engineio.Handler { return p.sockets.Accept(s) }, engine)
+	relay.serve(p.engine)
 
 	policy := c.Web.ContentSecurityPolicy
 	if policy == "auto" {

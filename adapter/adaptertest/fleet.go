@@ -105,14 +105,18 @@ var fleetTests = []test{
 		}
 	}},
 	{name: "ask", run: func(r *rig) {
+		ended := make(chan string, 2*r.nodes)
 		for i := range r.nodes {
-			r.node(i).Serve("echo", func(_ context.Context, from string, body []byte) ([]byte, error) {
-				return fmt.Appendf(nil, "%s %s %s", r.node(i).NodeID(), from, body), nil
+			r.node(i).Serve("echo", func(_ context.Context, q *adapter.Question) {
+				if err := q.Reply(fmt.Appendf(nil, "%s %s %s", r.node(i).NodeID(), q.From, q.Body), nil); err != nil {
+					r.Error(err)
+				}
 			})
-			r.node(i).Serve("fail", func(context.Context, string, []byte) ([]byte, error) { return nil, errors.New("no") })
-			r.node(i).Serve("wait", func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
+			r.node(i).Serve("fail", func(_ context.Context, q *adapter.Question) { _ = q.Reply(nil, errors.New("no")) })
+			r.node(i).Serve("silent", func(context.Context, *adapter.Question) {})
+			r.node(i).Serve("wait", func(ctx context.Context, q *adapter.Question) {
 				<-ctx.Done()
-				return nil, ctx.Err()
+				ended <- string(q.Body)
 			})
 		}
 		nodes, err := r.node(0).Nodes(r.ctx())
@@ -128,14 +132,33 @@ var fleetTests = []test{
 			if _, err := r.node(0).Ask(r.ctx(), node, "fail", nil); err == nil {
 				r.Error("the handler's error was lost")
 			}
-			ctx, cancel := context.WithTimeout(r.ctx(), shortly/5)
-			if _, err := r.node(0).Ask(ctx, node, "wait", nil); !errors.Is(err, adapter.ErrUnavailable) {
-				r.Errorf("a handler that waits: %v", err)
+			if _, err := r.node(0).Ask(r.ctx(), node, "silent", nil); err == nil {
+				r.Error("a handler without a reply")
 			}
-			if _, err := r.node(0).Ask(ctx, node, "unserved", nil); err == nil {
+			if _, err := r.node(0).Ask(r.ctx(), node, "unserved", nil); err == nil {
 				r.Error("nobody serves this kind")
 			}
+			// Time is up, or the asker turns away: the handler hears of both.
+			ctx, cancel := context.WithTimeout(r.ctx(), shortly/5)
+			if _, err := r.node(0).Ask(ctx, node, "wait", []byte("late")); !errors.Is(err, adapter.ErrNoReply) {
+				r.Errorf("a handler that waits: %v", err)
+			}
 			cancel()
+			ctx, cancel = context.WithCancel(r.ctx())
+			time.AfterFunc(shortly/5, cancel)
+			if _, err := r.node(0).Ask(ctx, node, "wait", []byte("gone")); !errors.Is(err, adapter.ErrNoReply) {
+				r.Errorf("an asker that turns away: %v", err)
+			}
+			for _, want := range []string{"late", "gone"} {
+				select {
+				case got := <-ended:
+					if got != want {
+						r.Errorf("handler %q ended, wanted %q", got, want)
+					}
+				case <-time.After(patience):
+					r.Fatalf("the handler of %q still runs", want)
+				}
+			}
 		}
 		if _, err := r.node(0).Ask(r.ctx(), "nobody", "echo", nil); !errors.Is(err, adapter.ErrUnknownNode) {
 			r.Errorf("unknown node: %v", err)

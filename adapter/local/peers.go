@@ -1,7 +1,9 @@
 package local
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -21,7 +23,7 @@ type peers struct {
 	running  sync.WaitGroup
 }
 
-type peerHandler func(ctx context.Context, from string, body []byte) ([]byte, error)
+type peerHandler func(ctx context.Context, q *adapter.Question)
 
 type peerReply struct {
 	body []byte
@@ -54,7 +56,7 @@ func (a *Adapter) Nodes(ctx context.Context) ([]string, error) {
 }
 
 // Serve implements adapter.Peers. It panics when the kind is served already.
-func (a *Adapter) Serve(kind string, handle func(ctx context.Context, from string, body []byte) ([]byte, error)) {
+func (a *Adapter) Serve(kind string, handle func(ctx context.Context, q *adapter.Question)) {
 	a.peers.mu.Lock()
 	defer a.peers.mu.Unlock()
 	if a.peers.handlers[kind] != nil {
@@ -99,14 +101,24 @@ func (a *Adapter) Ask(ctx context.Context, node, kind string, body []byte) ([]by
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(p.ctx, cancel)()
-		b, err := handle(ctx, a.node, body)
-		reply <- peerReply{b, err}
+		q := &adapter.Question{From: a.node, Body: bytes.Clone(body), Reply: func(body []byte, err error) error {
+			select {
+			case reply <- peerReply{body, err}:
+				return nil
+			default:
+				return errors.New("local: a second reply")
+			}
+		}}
+		handle(ctx, q)
+		if ctx.Err() == nil {
+			_ = q.Reply(nil, errors.New("no answer")) // counts only if none was given
+		}
 	}()
 	select {
 	case r := <-reply:
 		return r.body, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("ask %q: %w: %w", node, adapter.ErrUnavailable, context.Cause(ctx))
+		return nil, fmt.Errorf("ask %q: %w: %w", node, adapter.ErrNoReply, context.Cause(ctx))
 	case <-p.ctx.Done():
 		return nil, adapter.ErrClosed
 	}

@@ -78,11 +78,11 @@ func openNode(o Options, rooms func(namespace, room string, open bool)) (*Adapte
 		o: o, node: o.NodeID, conn: conn,
 		owned:    &owned{byPID: make(map[string]*ownedSession)},
 		presence: &presence{here: make(map[seat]*present)},
-		peers:    &peers{slots: make(chan struct{}, o.MaxAsks), handlers: make(map[string]peerHandler)},
 		closed:   make(chan struct{}), homes: make(map[string]home),
 		namespaces: make(map[string]bool), gatherings: make(map[string]*gathering), cuts: make(map[*cutOp]bool), echoes: make(map[string]chan struct{}),
 		leaving: make(map[string]map[string]int), noted: make(map[string]time.Time),
 	}
+	a.peers = newPeers(a)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.renew()
 	a.seq = roomindex.NewSequencer(adapter.Position{}, roomindex.Options{Queue: o.Queue, Rooms: rooms})
@@ -99,6 +99,9 @@ func openNode(o Options, rooms func(namespace, room string, open bool)) (*Adapte
 		a.spawn(l.beatLoop)
 		a.spawn(l.auditLoop)
 	}
+	a.peers.out = newPipe(a.lanes[0])
+	go a.peers.out.run()
+	a.spawn(a.peers.listen)
 	a.spawn(a.tidy)
 	return a, nil
 }
@@ -240,6 +243,7 @@ func (a *Adapter) shutDown() {
 		_, _ = l.eval(ctx, false, lua().quit, a.o.Lease.Milliseconds(), max(0, min(a.o.Grace, a.o.Lease)).Milliseconds())
 	}
 	a.cancel()
+	a.peers.out.close()
 	a.wg.Wait()
 	a.seq.Close()
 	a.conn.close()

@@ -194,8 +194,6 @@ const (
 	answerAck     = 'a' // one socket's acknowledgement
 	answerSockets = 's' // some sockets; an empty list is the last
 	answerValue   = 'v' // a server event's answer
-	answerPeer    = 'p' // a peer's answer
-	answerPeerErr = 'e'
 )
 
 func (a *Adapter) answer(asker, id string, kind byte, rest []byte) {
@@ -214,13 +212,9 @@ func (a *Adapter) answer(asker, id string, kind byte, rest []byte) {
 type gathering struct {
 	id string
 
-	mu     sync.Mutex
-	nodes  map[string]*nodeAnswers
-	extra  bool // a peer's answer: nobody is waited for by name
-	wake   chan struct{}
-	peer   []byte
-	peerOK bool
-	got    bool
+	mu    sync.Mutex
+	nodes map[string]*nodeAnswers
+	wake  chan struct{}
 }
 
 type nodeAnswers struct {
@@ -261,9 +255,6 @@ func (a *Adapter) forgetGathering(g *gathering) {
 }
 
 func (g *gathering) completeLocked() bool {
-	if g.extra {
-		return g.got
-	}
 	for _, n := range g.nodes {
 		if !n.said || len(n.answers) < n.count {
 			return false
@@ -358,8 +349,6 @@ func (a *Adapter) answered(id, node string, kind byte, rest []byte) {
 		}
 	case answerValue:
 		n.value, n.said = s.b, true
-	case answerPeer, answerPeerErr:
-		g.peer, g.peerOK, g.got = s.b, kind == answerPeer, true
 	}
 	select {
 	case g.wake <- struct{}{}:

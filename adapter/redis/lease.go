@@ -299,8 +299,6 @@ func (a *Adapter) apart(_ *lane, p *parcel) {
 			return
 		}
 		a.fence(string(p.body[:size]), string(p.body[size:]), token)
-	case kindQuery:
-		a.queried(p)
 	case kindReply:
 		a.replied(p)
 	}

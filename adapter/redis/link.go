@@ -25,7 +25,7 @@ func (l *lane) take(gen uint64, channel, payload string) bool {
 	switch p.kind {
 	case kindBeat:
 		l.lastBeat = time.Now()
-	case kindFence, kindQuery, kindReply:
+	case kindFence, kindReply:
 		// These have no place in the order of events, and what is asked must
 		// not wait for a repair.
 		l.a.apart(l, &p)

@@ -80,7 +80,8 @@ type Options struct {
 	MaxReplay int
 	// MaxSessionData bounds a session's Data in bytes: 16 KiB.
 	MaxSessionData int
-	// MaxAsks bounds node-to-node requests handled at the same time: 1,024.
+	// MaxAsks bounds node-to-node requests handled at the same time: 20,000;
+	// their bytes are bounded by 64 MiB, and one by 16 MiB.
 	MaxAsks int
 	// Queue bounds what waits for the sequencer, and what waits for Redis in
 	// each lane, before publishers have to: 4,096. Batch bounds what one
@@ -90,7 +91,8 @@ type Options struct {
 	// and 64 MiB; beyond it the repair begins anew.
 	Buffer int
 	// Connections bounds the connections for reads and cuts to each Redis
-	// node: 16. Two more per lane carry the log and the link.
+	// node: 16. Two more per lane carry the log and the link, and two in all
+	// the node-to-node requests.
 	Connections int
 
 	// Logger gets what an operator must know; nothing per message. Discarded
@@ -143,7 +145,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.RecoverablePerRoom, 10_000)
 	def(&o.MaxReplay, 10_000)
 	def(&o.MaxSessionData, 16<<10)
-	def(&o.MaxAsks, 1024)
+	def(&o.MaxAsks, 20_000)
 	def(&o.Queue, 4096)
 	def(&o.Batch, 256)
 	def(&o.Buffer, 16_384)

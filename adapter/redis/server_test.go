@@ -163,6 +163,7 @@ func (a *Adapter) die() {
 	for _, l := range a.lanes {
 		l.pipe.close()
 	}
+	a.peers.out.close()
 	a.wg.Wait()
 	a.seq.Close()
 }

@@ -28,7 +28,6 @@ const (
 	kindFence     = 'F' // F token namespace-length
 	kindOrder     = 'O'
 	kindServer    = 'S'
-	kindQuery     = 'Q'
 	kindReply     = 'Y'
 )
 

@@ -15,6 +15,7 @@ import (
 var (
 	antchatBin     string
 	conformanceBin string
+	roundRobinBin  string
 )
 
 func TestMain(m *testing.M) {
@@ -26,7 +27,8 @@ func TestMain(m *testing.M) {
 		fatal(err)
 	}
 	antchatBin, conformanceBin = filepath.Join(dir, "antchat"), filepath.Join(dir, "conformance")
-	for bin, pkg := range map[string]string{antchatBin: "..", conformanceBin: "./conformance"} {
+	roundRobinBin = filepath.Join(dir, "roundrobin")
+	for bin, pkg := range map[string]string{antchatBin: "..", conformanceBin: "./conformance", roundRobinBin: "./roundrobin"} {
 		if err := build(bin, pkg); err != nil {
 			fatal(err)
 		}

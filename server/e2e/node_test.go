@@ -25,6 +25,17 @@ func TestInteropLife(t *testing.T) { runNode(t, nil, "interop/life.test.mjs") }
 // TestInteropAuth: tokens, their end, and an issuer's keys.
 func TestInteropAuth(t *testing.T) { runNode(t, nil, "interop/auth.test.mjs") }
 
+// The same without sticky sessions: three nodes over one Redis, behind a proxy
+// that gives each request to the next one.
+
+func TestInteropChatRoundRobin(t *testing.T) {
+	runNode(t, map[string]string{"ANTCHAT_FLEET": "1"}, "interop/chat.test.mjs")
+}
+
+func TestInteropRecoveryRoundRobin(t *testing.T) {
+	runNode(t, map[string]string{"ANTCHAT_FLEET": "1"}, "interop/recovery.test.mjs")
+}
+
 // TestBrowser runs every test of the page in Chromium.
 func TestBrowser(t *testing.T) {
 	files, err := filepath.Glob("browser/*.test.mjs")

@@ -181,7 +181,7 @@ func runNode(t *testing.T, env map[string]string, files ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, nodeBin(), append([]string{"--test", "--test-reporter=spec"}, files...)...)
-	cmd.Env = append(os.Environ(), "ANTCHAT_BIN="+antchatBin)
+	cmd.Env = append(os.Environ(), "ANTCHAT_BIN="+antchatBin, "ANTCHAT_ROUNDROBIN_BIN="+roundRobinBin)
 	for k, v := range env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}

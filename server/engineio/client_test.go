@@ -147,6 +147,9 @@ func startOn(t testing.TB, ts *httptest.Server, o engineio.Options, setup func(*
 		return handler
 	}, o)
 	ts.Config.Handler = h.Server
+	if strings.HasPrefix(t.Name(), "TestRelayed/") {
+		ts.Config.Handler = viaOther(t, h.Server, o)
+	}
 	if ts.TLS != nil {
 		ts.StartTLS()
 		h.tls = &tls.Config{InsecureSkipVerify: true} // the test server's own certificate

@@ -30,6 +30,17 @@ type Hooks struct {
 	// Polled: a poll was answered with bytes of payload, of which sent went out,
 	// fewer when compressed.
 	Polled func(bytes, sent int, compressed bool)
+	// Relayed: a request of another node's session was passed on; kind is get,
+	// post or other, outcome one of RelayAnswered and so on, bytes the body that
+	// came back for a get, or went there for a post.
+	Relayed func(kind, outcome string, bytes int, took time.Duration)
+	// RelayServed: a request of an own session came by another node; kind as
+	// before, or recall, undelivered or broken; outcome one of ServedAnswered and
+	// so on.
+	RelayServed func(kind, outcome string, bytes int, took time.Duration)
+	// RelayLost: what was taken for a client did not reach it by another node; the
+	// session was closed.
+	RelayLost func()
 	// FrameError: a WebSocket was closed with an error code such as 1002.
 	FrameError func(code int)
 	// Panicked: a Handler panicked; its session was closed.

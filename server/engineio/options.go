@@ -104,6 +104,18 @@ type Options struct {
 	// Default: random. NewServer panics on anything else.
 	NodeID string
 
+	// Relay carries polling requests to the nodes that own their sessions, as
+	// their ids tell. Default nil: a session is only served by its own node, and
+	// whatever is before the server must see to that.
+	Relay Relay
+	// RelayTimeout is how long a relayed request waits for the owner's answer,
+	// beyond the time that a poll is held. Default 20 s.
+	RelayTimeout time.Duration
+	// MaxRelayed limits the requests that wait for other nodes at once; further
+	// ones are refused with 503. A polling client has one poll waiting nearly all
+	// the time, at about 10 KB. Default 20,000.
+	MaxRelayed int
+
 	Hooks Hooks
 	// Logger gets what an operator must know, such as a panic of a Handler.
 	// Default: discard.
@@ -134,6 +146,7 @@ func (o Options) withDefaults() Options {
 	def(&o.WriteTimeout, 20*time.Second)
 	def(&o.BodyTimeout, 20*time.Second)
 	def(&o.PollHold, 8*time.Second)
+	def(&o.RelayTimeout, 20*time.Second)
 	if o.MaxHTTPBufferSize == 0 {
 		o.MaxHTTPBufferSize = 1_000_000
 	}
@@ -147,6 +160,7 @@ func (o Options) withDefaults() Options {
 	num(&o.QueuePackets, 4096)
 	num(&o.MaxSessions, 250_000)
 	num(&o.MaxSessionsPerAddress, 20_000)
+	num(&o.MaxRelayed, 20_000)
 	if len(o.Transports) == 0 {
 		o.Transports = []string{TransportPolling, TransportWebSocket}
 	}

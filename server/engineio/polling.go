@@ -21,6 +21,10 @@ type poll struct {
 	// late: it came after the upgrade's probe, so the client may be about to
 	// complete that.
 	late bool
+	// relay is not nil for a poll that came by another node.
+	relay *relayWriter
+	// recalled: that node has given it up, and nothing was taken; guarded by s.mu.
+	recalled bool
 }
 
 // wakePollLocked lets the pending poll look at the session.
@@ -44,7 +48,7 @@ func (p *poll) expired() {
 
 // servePoll answers a GET with what is queued, or waits for something.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values, session *Session) {
-	p := &poll{s: session, wake: make(chan struct{}, 1)}
+	p := &poll{s: session, wake: make(chan struct{}, 1), relay: relayedBy(w)}
 	p.timer.owner = p
 
 	session.mu.Lock()
@@ -63,6 +67,10 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values,
 		session.abort(ReasonTransportError)
 		s.refuseEmpty(w, http.StatusBadRequest, RefusedOverlap)
 		return
+	case p.relay != nil && !p.relay.beginPollLocked():
+		session.mu.Unlock()
+		s.refuseEmpty(w, http.StatusBadRequest, RefusedOverlap)
+		return
 	}
 	session.poll = p
 	p.late = session.probed
@@ -74,6 +82,8 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values,
 		// upgrade. But what it sends on the WebSocket may overtake, or be overtaken
 		// by, what it sends here, and after the upgrade a poll is an error.
 		s.wheel.set(&p.timer, 2*s.wheel.tick)
+	case p.relay != nil && (s.o.PollHold < 0 || s.o.PollHold > maxRelayHold):
+		s.wheel.set(&p.timer, maxRelayHold)
 	case s.o.PollHold > 0:
 		s.wheel.set(&p.timer, s.o.PollHold)
 	}
@@ -89,11 +99,14 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values,
 			// The client gave up, which ends a session that polls. One that is moving
 			// to its WebSocket, or has, loses nothing.
 			session.mu.Lock()
-			session.poll = nil
-			s.wheel.remove(&p.timer)
+			recalled := p.recalled
+			if !recalled {
+				session.poll = nil
+				s.wheel.remove(&p.timer)
+			}
 			moving := session.probed || session.ws != nil
 			session.mu.Unlock()
-			if !moving {
+			if !moving && !recalled {
 				session.abort(ReasonTransportError)
 			}
 			return
@@ -110,6 +123,11 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, q url.Values
 	list := packetLists.Get().(*[]Packet)
 	ps := (*list)[:0]
 	session.mu.Lock()
+	if p.recalled {
+		session.mu.Unlock()
+		packetLists.Put(list)
+		return
+	}
 	session.poll = nil
 	s.wheel.remove(&p.timer)
 	switch {
@@ -134,9 +152,13 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, q url.Values
 		}
 	}
 	last := session.state == stateClosing && session.queue.count == 0
-	moving := len(ps) == 0 && (session.probed || session.ws != nil)
+	empty := len(ps) == 0
+	moving := empty && (session.probed || session.ws != nil)
+	if p.relay != nil {
+		p.relay.tookLocked(len(ps))
+	}
 	session.mu.Unlock()
-	if len(ps) == 0 {
+	if empty {
 		// Held long enough, or about to be upgraded, or just upgraded.
 		ps = packetNoop.appendPackets(ps)
 	}
@@ -145,6 +167,9 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, q url.Values
 	clear(ps)
 	*list = ps
 	packetLists.Put(list)
+	if p.relay != nil && empty && !errors.Is(err, ErrUnknownNode) {
+		err = nil // nothing is lost, and the node that asked can ask what became of it
+	}
 	if err != nil && !moving || last {
 		session.abort(ReasonTransportError)
 	}
@@ -188,32 +213,38 @@ func (s *Server) writePayload(w http.ResponseWriter, r *http.Request, q url.Valu
 		head.Set("Content-Type", "application/octet-stream")
 	}
 	head.Set("Cache-Control", "no-store")
-	compressed := plain >= minGzip && acceptsGzip(r)
-	if compressed {
-		third := payloads.Get().(*[]byte)
-		defer putPayload(third)
-		out := bytes.NewBuffer((*third)[:0])
-		z := gzips.Get().(*gzip.Writer)
-		z.Reset(out)
-		_, _ = z.Write(body) // to memory
-		_ = z.Close()
-		gzips.Put(z)
-		*third = out.Bytes()
-		body = *third
-		head.Set("Content-Encoding", "gzip")
-	}
-	head.Set("Content-Length", strconv.Itoa(len(body)))
 	// A poll may have waited longer than the HTTP server's own write timeout.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.o.WriteTimeout))
-	w.WriteHeader(http.StatusOK)
-	_, err := w.Write(body)
-	if h := s.o.Hooks.Polled; h != nil {
-		h(plain, len(body), compressed)
+	sent, compressed, err := writeBody(w, r, body)
+	if h := s.o.Hooks.Polled; h != nil && relayedBy(w) == nil {
+		h(plain, sent, compressed)
 	}
 	if h := s.o.Hooks.Sent; h != nil {
 		h(TransportPolling, len(ps), plain)
 	}
 	return err
+}
+
+// writeBody writes a poll's answer, compressed if that is wanted and of use.
+func writeBody(w http.ResponseWriter, r *http.Request, body []byte) (sent int, compressed bool, err error) {
+	head := w.Header()
+	if compressed = len(body) >= minGzip && acceptsGzip(r); compressed {
+		packed := payloads.Get().(*[]byte)
+		defer putPayload(packed)
+		out := bytes.NewBuffer((*packed)[:0])
+		z := gzips.Get().(*gzip.Writer)
+		z.Reset(out)
+		_, _ = z.Write(body) // to memory
+		_ = z.Close()
+		gzips.Put(z)
+		*packed = out.Bytes()
+		body = *packed
+		head.Set("Content-Encoding", "gzip")
+	}
+	head.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	_, err = w.Write(body)
+	return len(body), compressed, err
 }
 
 // putPayload gives a buffer back, unless a rare large answer has grown it.

@@ -23,6 +23,8 @@ const (
 	RefusedSize                         // POST over MaxHTTPBufferSize
 	RefusedOverlap                      // a second poll or POST at once
 	RefusedPayload                      // a body that is no payload
+	RefusedRelay                        // the session's owner could not be reached
+	RefusedBusy                         // MaxRelayed
 )
 
 // retryAfter is what a client that found no room is told, in seconds.
@@ -46,6 +48,10 @@ func (c RefusalCode) message() string {
 		return "Too many sessions from this address"
 	case RefusedShutdown:
 		return "Server shutting down"
+	case RefusedRelay:
+		return "The session's node does not answer"
+	case RefusedBusy:
+		return "Too many requests for other nodes"
 	default:
 		return "Bad request"
 	}
@@ -70,7 +76,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code RefusalCode
 		if !upgrade {
 			status = http.StatusForbidden
 		}
-	case RefusedCapacity, RefusedAddress, RefusedShutdown:
+	case RefusedCapacity, RefusedAddress, RefusedShutdown, RefusedRelay, RefusedBusy:
 		status = http.StatusServiceUnavailable
 		head.Set("Retry-After", strconv.Itoa(retryAfter))
 	}

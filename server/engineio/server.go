@@ -25,6 +25,7 @@ type Server struct {
 	network  network
 	flushers []*flusher
 	turn     atomic.Uint32 // deals sessions to flushers
+	relaying atomic.Int64  // requests that wait for another node
 
 	// wg counts sessions and the goroutines that work for them; a goroutine is
 	// started only while its session counts.
@@ -35,7 +36,8 @@ type Server struct {
 
 	mu        sync.Mutex
 	sessions  map[string]*Session
-	count     int // sessions, and handshakes that will be one
+	relayed   map[*Session]*relayed // of sessions whose requests have come by other nodes
+	count     int                   // sessions, and handshakes that will be one
 	addresses map[string]int
 	draining  bool // no new sessions
 	closing   bool
@@ -52,6 +54,7 @@ func NewServer(accept func(*Session) Handler, o Options) *Server {
 		stop:      make(chan struct{}),
 		ended:     make(chan struct{}),
 		sessions:  make(map[string]*Session),
+		relayed:   make(map[*Session]*relayed),
 		addresses: make(map[string]int),
 	}
 	upgrades := []string{}
@@ -194,12 +197,25 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	session := s.find(q.Get("sid"))
-	switch {
-	case session == nil:
-		s.refuse(w, r, RefusedSession, "")
-	case upgrade:
+	if session == nil {
+		if owner := s.foreign(q.Get("sid")); owner != "" && !upgrade {
+			s.relay(w, r, owner)
+		} else {
+			s.refuse(w, r, RefusedSession, "")
+		}
+		return
+	}
+	if upgrade {
 		s.serveUpgrade(w, r, q, session)
-	case transport != TransportPolling:
+		return
+	}
+	s.serveSession(w, r, q, session)
+}
+
+// serveSession serves a polling request, which may have come by another node.
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, q url.Values, session *Session) {
+	switch {
+	case q.Get("transport") != TransportPolling:
 		s.refuse(w, r, RefusedRequest, "")
 	case r.Method == http.MethodGet:
 		s.servePoll(w, r, q, session)
@@ -440,6 +456,7 @@ func (s *Server) unreserveLocked(address string) {
 func (s *Server) forget(session *Session) {
 	s.mu.Lock()
 	delete(s.sessions, session.id)
+	delete(s.relayed, session)
 	s.unreserveLocked(session.facts.address)
 	s.mu.Unlock()
 	s.wg.Done()

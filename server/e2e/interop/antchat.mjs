@@ -6,16 +6,17 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until, within } from "./clients.mjs";
+import { fleet } from "./fleet.mjs";
 
 const bin = process.env.ANTCHAT_BIN ?? "";
 
 // Without settings of the caller's own shell.
-const cleanEnv = Object.fromEntries(
+export const cleanEnv = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith("ANTCHAT_") && name !== "PORT" && name !== "REDIS_URL"),
 );
 
 /** A port that is free now. The server must come back to the same one, so it cannot choose. */
-async function freePort() {
+export async function freePort() {
   const server = net.createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const { port } = /** @type {net.AddressInfo} */ (server.address());
@@ -24,10 +25,19 @@ async function freePort() {
 }
 
 /**
- * Starts a server with a data directory of its own.
+ * Starts a server with a data directory of its own, or, where ANTCHAT_FLEET is
+ * set, three nodes that look like one.
  * @param {Record<string, string>} [settings] environment variables
  */
 export async function antchat(settings = {}) {
+  return process.env.ANTCHAT_FLEET ? fleet(settings) : process_(settings);
+}
+
+/**
+ * One process.
+ * @param {Record<string, string>} settings environment variables
+ */
+export async function process_(settings) {
   assert.ok(bin, "ANTCHAT_BIN names no server");
   const port = await freePort();
   const dir = await mkdtemp(join(tmpdir(), "antchat-e2e-"));
