@@ -24,6 +24,8 @@ var refusals = [...]string{
 	engineio.RefusedSize:      "too_large",
 	engineio.RefusedOverlap:   "overlap",
 	engineio.RefusedPayload:   "payload",
+	engineio.RefusedRelay:     "relay_failed",
+	engineio.RefusedBusy:      "max_relayed",
 }
 
 // engine holds the metrics of Engine.IO. Arrays are indexed by transport, and by
@@ -46,6 +48,7 @@ type engine struct {
 	wire         prometheus.Counter
 	frames       *tally
 	panics       prometheus.Counter
+	relay        *relay
 }
 
 // traffic of one transport in one direction.
@@ -116,6 +119,7 @@ func (m *Metrics) EngineIO() engineio.Hooks {
 	e.frames = m.tally("engineio_frame_errors_total", "WebSockets closed with an error code.", "code", "1002", "1003", "1007", "1008", "1009", "1010", "1011")
 	e.panics = m.counter("engineio_panics_total", "Panics of the layer above, each of which closed one connection.")
 	m.panics = append(m.panics, e.panics)
+	e.relay = m.relay()
 	return e.hooks()
 }
 
@@ -172,8 +176,11 @@ func (e *engine) hooks() engineio.Hooks {
 			e.payload.Add(float64(bytes))
 			e.wire.Add(float64(sent))
 		},
-		FrameError: func(code int) { e.frames.inc(strconv.Itoa(code)) },
-		Panicked:   e.panics.Inc,
+		Relayed:     e.relay.asked.count,
+		RelayServed: e.relay.served.count,
+		RelayLost:   e.relay.lost.Inc,
+		FrameError:  func(code int) { e.frames.inc(strconv.Itoa(code)) },
+		Panicked:    e.panics.Inc,
 	}
 }
 

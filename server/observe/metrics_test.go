@@ -155,6 +155,9 @@ func TestHooksCount(t *testing.T) {
 	e.engine.Received("websocket", 1, 10)
 	e.engine.Sent("polling", 3, 30)
 	e.engine.Polled(100, 40, true)
+	e.engine.Relayed("get", engineio.RelaySpared, 7, time.Second)
+	e.engine.RelayServed("recall", engineio.ServedSpared, 0, time.Millisecond)
+	e.engine.RelayLost()
 	e.engine.FrameError(1009)
 	e.engine.FrameError(4711)
 	e.engine.Panicked()
@@ -208,6 +211,11 @@ func TestHooksCount(t *testing.T) {
 		`antchat_engineio_polls_total{compressed="true"} 1`,
 		`antchat_engineio_poll_payload_bytes_total 100`,
 		`antchat_engineio_poll_sent_bytes_total 40`,
+		`antchat_engineio_relayed_total{kind="get",outcome="spared"} 1`,
+		`antchat_engineio_relayed_bytes_total 7`,
+		`antchat_engineio_relayed_duration_seconds_count{kind="get"} 1`,
+		`antchat_engineio_relay_served_total{kind="recall",outcome="spared"} 1`,
+		`antchat_engineio_relay_lost_total 1`,
 		`antchat_engineio_frame_errors_total{code="1009"} 1`,
 		`antchat_engineio_frame_errors_total{code="other"} 1`,
 		`antchat_engineio_panics_total 1`,

@@ -78,6 +78,6 @@ func (m *Metrics) Redis() redis.Hooks {
 
 // dropReasons is every reason that the Redis adapter gives to Dropped.
 var dropReasons = []string{
-	"ephemeral event, outcome unknown", "malformed reply", "malformed fence", "malformed message", "unknown message",
+	"ephemeral event, outcome unknown", "malformed reply", "a peer's reply was too large", "malformed request", "malformed fence", "malformed message", "unknown message",
 	"malformed request", "malformed entry",
 }
