@@ -137,7 +137,7 @@ func (e *errand) get() {
 // owner had taken nothing from the queue, the client polls again, as after a poll
 // with nothing to say.
 func (e *errand) recall() {
-	b, err := e.tell(relayRecall)
+	b, err := e.inquire(relayRecall)
 	answer, bad := readRelayReply(b)
 	switch {
 	case errors.Is(err, ErrUnknownNode):
@@ -223,8 +223,12 @@ func (e *errand) once() {
 	}
 }
 
-// tell sends word about this request. It waits, though the client may be gone.
-func (e *errand) tell(kind relayKind) ([]byte, error) {
+// tell sends word about this request. If it does not arrive, the owner finds out
+// by its own clocks.
+func (e *errand) tell(kind relayKind) { _, _ = e.inquire(kind) }
+
+// inquire asks about this request. It waits, though the client may be gone.
+func (e *errand) inquire(kind relayKind) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), recallTimeout)
 	defer cancel()
 	word := relayRequest{kind: kind, sid: e.ask.sid, id: e.ask.id, query: e.ask.query}
