@@ -9,7 +9,7 @@ type Session struct {
 	SID       string // the socket's id
 	Namespace string
 	User      string
-	Data      []byte // the application's own record, at most a few KB
+	Data      []byte // the application's own record, at most a few KB; nobody changes it in place
 	Rooms     []string
 }
 
@@ -30,7 +30,8 @@ type Sessions interface {
 	// older than the window since it was gone, or it belongs to another
 	// namespace.
 	Claim(ctx context.Context, namespace, pid string) (Session, Owner, error)
-	// Save replaces the record's Data. ErrFenced for an older token.
+	// Save replaces the record's Data, and may keep it. ErrFenced for an older
+	// token.
 	Save(ctx context.Context, o Owner, data []byte) error
 	// Gone notes that the connection was lost: the window begins. Does not
 	// block; fenced owners are ignored.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/roomindex"
@@ -244,7 +245,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(appendEntry(nil, &entry{d: d, keyed: true, key: keyHash{1}, digest: [16]byte{2}}))
 	f.Add(appendEntry(nil, &entry{d: d}))
 	f.Add(appendHead(nil, l, &head{first: 1, last: 5, trimmed: 2, lastPos: 9, lastAt: 4, firstAt: 3}))
-	f.Add(appendSession(nil, &session{sid: "s", namespace: "/", user: "u", data: []byte("{}"), token: 3, start: 4, gone: 5, rooms: []joined{{"a", 1}, {"b", 2}}}))
+	f.Add(appendSession(nil, &session{sid: "s", namespace: unique.Make("/"), user: "u", data: []byte("{}"), token: 3, start: 4, gone: 5, rooms: []joined{{"a", 1}, {"b", 2}}}))
 	f.Add(appendKept(nil, "/", &keptEvent{at: 4, event: d.Event, rooms: []string{"a"}, except: []string{"b"}}))
 	f.Add(appendState(nil, &state{pos: 1, at: 2, clean: true, nextRoom: 3, forgotten: 4, keptLost: 5, forks: forks{{1, 2}}}))
 	f.Add(appendStub(nil, &entry{d: d}))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"time"
+	"unique"
 
 	"github.com/antchat/antchat/adapter"
 )
@@ -205,7 +206,7 @@ func parseHead(body []byte) (*roomLog, error) {
 }
 
 func appendSession(dst []byte, s *session) []byte {
-	dst = appendText(appendText(appendText(appendText(dst, s.sid), s.namespace), s.user), s.data)
+	dst = appendText(appendText(appendText(appendText(dst, s.sid), s.namespace.Value()), s.user), s.data)
 	for _, v := range []uint64{s.token, s.start, uint64(s.gone), uint64(len(s.rooms))} {
 		dst = binary.AppendUvarint(dst, v)
 	}
@@ -217,7 +218,7 @@ func appendSession(dst []byte, s *session) []byte {
 
 func parseSession(pid string, body []byte) (*session, error) {
 	r := &reader{b: body}
-	s := &session{pid: pid, sid: r.text(), namespace: r.text(), user: r.text(), data: append([]byte(nil), r.bytes()...)}
+	s := &session{pid: pid, sid: r.text(), namespace: unique.Make(r.text()), user: r.text(), data: append([]byte(nil), r.bytes()...)}
 	s.token, s.start, s.gone = r.uint(), r.uint(), int64(r.uint())
 	for range r.count() {
 		s.rooms = append(s.rooms, joined{room: r.text(), pos: r.uint()})

@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"unique"
 
 	"github.com/antchat/antchat/adapter"
 )
 
 // session is a recovery record.
 type session struct {
-	pid, sid, namespace, user string
-	data                      []byte
-	token                     uint64
+	pid, sid, user string
+	// namespace is one of few: 8 bytes instead of 16.
+	namespace unique.Handle[string]
+	data      []byte // never changed in place
+	token     uint64
 	// start is the cut at which the socket was added: what was emitted to the
 	// whole namespace, or to the socket itself, is its own from there on.
 	start uint64
@@ -92,8 +95,8 @@ func (t *sessions) create(r adapter.Session, pos uint64) (adapter.Owner, error) 
 		return adapter.Owner{}, fmt.Errorf("create session: %d are connected: %w", t.max, adapter.ErrFull)
 	}
 	s := &session{
-		pid: r.PID, sid: r.SID, namespace: r.Namespace, user: r.User,
-		data: slices.Clone(r.Data), token: 1, start: pos,
+		pid: r.PID, sid: r.SID, namespace: unique.Make(r.Namespace), user: r.User,
+		data: r.Data, token: 1, start: pos,
 	}
 	for _, room := range r.Rooms {
 		s.rooms = append(s.rooms, joined{room: room, pos: pos})
@@ -147,7 +150,7 @@ func (t *sessions) claim(namespace, pid string, nowMilli int64) (adapter.Session
 	switch {
 	case s == nil:
 		return adapter.Session{}, adapter.Owner{}, fmt.Errorf("claim: no such session: %w", adapter.ErrUnrecoverable)
-	case s.namespace != namespace:
+	case s.namespace.Value() != namespace:
 		return adapter.Session{}, adapter.Owner{}, fmt.Errorf("claim: session is of another namespace: %w", adapter.ErrUnrecoverable)
 	case t.expired(s, nowMilli):
 		t.dropLocked(s)
@@ -156,7 +159,7 @@ func (t *sessions) claim(namespace, pid string, nowMilli int64) (adapter.Session
 	s.token++
 	t.loseLocked(s, nowMilli)
 	t.markLocked(s)
-	r := adapter.Session{PID: s.pid, SID: s.sid, Namespace: s.namespace, User: s.user, Data: slices.Clone(s.data)}
+	r := adapter.Session{PID: s.pid, SID: s.sid, Namespace: s.namespace.Value(), User: s.user, Data: s.data}
 	for _, j := range s.rooms {
 		r.Rooms = append(r.Rooms, j.room)
 	}
@@ -175,7 +178,7 @@ func (t *sessions) save(o adapter.Owner, data []byte) error {
 	if err != nil {
 		return err
 	}
-	s.data = slices.Clone(data)
+	s.data = data
 	t.markLocked(s)
 	return nil
 }
@@ -247,7 +250,7 @@ func (t *sessions) resumable(o adapter.Owner, namespace, sid string) (start uint
 	if err != nil {
 		return 0, nil, err
 	}
-	if s.namespace != namespace || s.sid != sid {
+	if s.namespace.Value() != namespace || s.sid != sid {
 		return 0, nil, fmt.Errorf("resume: socket is not the session's: %w", adapter.ErrUnrecoverable)
 	}
 	return s.start, slices.Clone(s.rooms), nil

@@ -47,7 +47,6 @@ type room struct {
 
 type member struct {
 	socket  adapter.Socket
-	id      string
 	session *adapter.Owner
 	seats   []seat // seats[0] is the namespace's own
 	round   uint64 // last Select that took or refused this member
@@ -86,7 +85,7 @@ func (x *Index) Add(s adapter.Socket, session *adapter.Owner) (replaced adapter.
 		replaced = old.socket
 		x.removeLocked(old)
 	}
-	m := &member{socket: s, id: id, session: session}
+	m := &member{socket: s, session: session}
 	x.members[id] = m
 	sit(m, &x.all)
 	x.note(id, true)
@@ -126,8 +125,9 @@ func (x *Index) removeLocked(m *member) {
 	for len(m.seats) > 0 {
 		x.rise(m, len(m.seats)-1)
 	}
-	delete(x.members, m.id)
-	x.note(m.id, false)
+	id := m.socket.ID()
+	delete(x.members, id)
+	x.note(id, false)
 }
 
 // Has reports whether this very socket is known. Owner only.
@@ -139,7 +139,8 @@ func (x *Index) Has(s adapter.Socket) bool {
 // Join puts a known socket into rooms and returns those it was not in before.
 // ok is false when the socket is not known.
 func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool) {
-	m := x.members[s.ID()]
+	id := s.ID()
+	m := x.members[id]
 	if m == nil || m.socket != s {
 		return nil, false
 	}
@@ -148,7 +149,7 @@ func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool
 	defer x.mu.Unlock()
 	for _, name := range rooms {
 		// The own id needs no seat: Select finds the socket by it.
-		if name == m.id || m.seatIn(name) >= 0 {
+		if name == id || m.seatIn(name) >= 0 {
 			continue
 		}
 		r := x.rooms[name]

@@ -28,7 +28,7 @@ const headerEnd = "\n"
 func (s *Server) gather(r *http.Request) facts {
 	f := facts{
 		address: ClientAddress(r, s.o.TrustedProxies),
-		uri:     strings.Clone(s.withoutSecrets(r)),
+		uri:     s.sharedURI(s.withoutSecrets(r)),
 	}
 	var values []byte
 	for _, name := range s.o.Headers {
@@ -48,6 +48,21 @@ func (s *Server) gather(r *http.Request) facts {
 	}
 	f.headers = unique.Make(string(values))
 	return f
+}
+
+// sharedURI is a copy of a URI that keeps nothing else in memory. Clients that
+// connect by WebSocket mostly send the same one: then it is the one before, unless
+// a secret is in it.
+func (s *Server) sharedURI(uri string) string {
+	last := s.lastURI.Load()
+	if last != nil && *last == uri {
+		return *last
+	}
+	uri = strings.Clone(uri)
+	if !strings.Contains(uri, headerEnd) {
+		s.lastURI.Store(&uri)
+	}
+	return uri
 }
 
 // withoutSecrets is facts.uri of a request. A secret is looked for in the query,

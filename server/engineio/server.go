@@ -24,8 +24,9 @@ type Server struct {
 	wheel    *wheel
 	network  network
 	flushers []*flusher
-	turn     atomic.Uint32 // deals sessions to flushers
-	relaying atomic.Int64  // requests that wait for another node
+	turn     atomic.Uint32          // deals sessions to flushers
+	relaying atomic.Int64           // requests that wait for another node
+	lastURI  atomic.Pointer[string] // see sharedURI
 
 	// wg counts sessions and the goroutines that work for them; a goroutine is
 	// started only while its session counts.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -23,10 +24,10 @@ type webSocket struct {
 	b64  bool // its request asked for base64
 
 	// Owned by the reading goroutine.
-	discard bool // nothing that arrives matters any more
-	frames  frameReader
-	begun   *begun // not nil while a message or frame is incomplete
-	probe   *probe // not nil for a candidate
+	discard bool         // nothing that arrives matters any more
+	frames  *frameReader // nil between two messages
+	begun   *begun       // not nil while a message or frame is incomplete
+	probe   *probe       // not nil for a candidate
 }
 
 // begun is a message, or a frame, that has not come to its end yet. What has come
@@ -43,7 +44,7 @@ func (b *begun) expired() { b.w.conn.close() }
 // watch bounds how long what has begun may take.
 func (w *webSocket) watch() {
 	switch {
-	case w.discard || w.frames.between():
+	case w.discard || w.frames == nil:
 		w.whole()
 	case w.begun == nil:
 		w.begun = &begun{w: w}
@@ -60,6 +61,9 @@ func (w *webSocket) whole() {
 		w.begun = nil
 	}
 }
+
+// frameReaders are held only within a message.
+var frameReaders = sync.Pool{New: func() any { return new(frameReader) }}
 
 // closeFrame has no status, as Node's.
 var closeFrame = prepareControl(ws.OpClose, nil)
@@ -129,14 +133,22 @@ func (w *webSocket) received(b []byte) error {
 	if w.discard {
 		return nil
 	}
+	if w.frames == nil {
+		w.frames = frameReaders.Get().(*frameReader)
+	}
 	err := w.frames.feed(b, w.s.srv.o.MaxHTTPBufferSize, w)
 	if err == nil {
+		if w.frames.between() {
+			*w.frames = frameReader{}
+			frameReaders.Put(w.frames)
+			w.frames = nil
+		}
 		w.watch()
 		return nil
 	}
 	// Go on reading, for the reason given in drainedLocked.
 	w.discard = true
-	w.frames = frameReader{}
+	w.frames = nil
 	w.watch()
 	var fe *frameError
 	if errors.As(err, &fe) {

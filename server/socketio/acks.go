@@ -56,13 +56,14 @@ func (a *ackAsk) asked() time.Time                   { return a.began }
 
 // addAckLocked expects an acknowledgement.
 func (s *Socket) addAckLocked(id uint64, a acker) error {
-	if len(s.acks) >= s.client.server.options.MaxPendingAcks {
+	if len(s.workLocked().acks) >= s.client.server.options.MaxPendingAcks {
 		return ErrTooManyAcks
 	}
-	if s.acks == nil {
-		s.acks = make(map[uint64]acker, 1)
+	w := s.changeWorkLocked()
+	if w.acks == nil {
+		w.acks = make(map[uint64]acker, 1)
 	}
-	s.acks[id] = a
+	w.acks[id] = a
 	return nil
 }
 
@@ -75,11 +76,13 @@ func (s *Socket) forgetAck(id uint64) bool {
 }
 
 func (s *Socket) takeAckLocked(id uint64) (acker, bool) {
-	a, ok := s.acks[id]
+	a, ok := s.workLocked().acks[id]
 	if ok {
-		delete(s.acks, id)
-		if len(s.acks) == 0 {
-			s.acks = nil // an idle socket keeps no map
+		w := s.changeWorkLocked()
+		delete(w.acks, id)
+		if len(w.acks) == 0 {
+			w.acks = nil // an idle socket keeps no map
+			s.restLocked()
 		}
 	}
 	return a, ok

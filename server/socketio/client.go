@@ -14,18 +14,13 @@ import (
 // namespace that it has joined. Text, Binary and Closed are the session's
 // handler.
 type Client struct {
-	server    *Server
-	conn      Conn
-	revision3 bool // Engine.IO 3, so Socket.IO protocol 4
+	server *Server
+	conn   Conn
 
-	// msgpack is settled by the first packet, before there is a socket (a
-	// client of protocol 5 moves first), and not changed afterwards.
-	msgpack bool
+	next, previous *Client // in the server's list; guarded by server.mu
 
 	// Owned by the reading goroutine.
 	decoder  packet.Decoder
-	decoding bool      // the decoder is in use: the client has the text parser
-	deaf     bool      // broke the protocol: what else it says is ignored
 	awaiting *deadline // not nil while attachments are to come
 	connects int32     // CONNECT packets in this minute
 	minute   uint32    // which one
@@ -37,6 +32,15 @@ type Client struct {
 	timeout   *deadline          // until a first namespace is joined
 	undecided *undecided         // the root's connect, for protocol 4
 	closed    bool
+
+	// The small fields stand together, since every byte counts here. The next two
+	// are the reading goroutine's.
+	decoding  bool // the decoder is in use: the client has the text parser
+	deaf      bool // broke the protocol: what else it says is ignored
+	revision3 bool // Engine.IO 3, so Socket.IO protocol 4; immutable
+	// msgpack is settled by the first packet, before there is a socket (a
+	// client of protocol 5 moves first), and not changed afterwards.
+	msgpack bool
 }
 
 // undecided is the time before the root has been decided.
@@ -148,7 +152,7 @@ func (c *Client) Closed(reason string) {
 		s.end(DisconnectReason(reason), false)
 	}
 	c.server.mu.Lock()
-	delete(c.server.clients, c)
+	c.server.removeLocked(c)
 	c.server.mu.Unlock()
 	c.server.tasks.end()
 }
@@ -435,8 +439,11 @@ func (c *Client) replace(old *Socket, name string) *Socket {
 	}
 	old.state = socketEnded
 	old.replaced = true
-	next.inbox, old.inbox = old.inbox, nil
-	next.waiting, old.waiting = old.waiting, 0
+	if w := old.workLocked(); len(w.inbox) > 0 {
+		theirs := next.changeWorkLocked()
+		theirs.inbox, theirs.waiting = w.inbox, w.waiting
+		w.inbox, w.waiting = nil, 0
+	}
 	old.signalLocked()
 	old.mu.Unlock()
 	c.storeLocked(name, next)
@@ -471,7 +478,7 @@ func (s *Socket) standing() standing {
 		return standingLive
 	case s.replaced:
 		return standingReplaced
-	case s.reason == ReasonServerLeft:
+	case s.workLocked().reason == ReasonServerLeft:
 		return standingServerLeft
 	}
 	return standingOver

@@ -41,7 +41,8 @@ func (s *Socket) connect(req *connectRequest) (instead *Socket) {
 	c := s.client
 	s.setConnecting(req)
 	defer s.setConnecting(nil)
-	ctx := &eventContext{socketContext: (*socketContext)(s)}
+	ctx := s.beginCall()
+	defer ctx.end()
 	if req.previous != nil {
 		req.previous.awaitGone(ctx)
 	}

@@ -36,8 +36,8 @@ func (s *Socket) endTelling(reason DisconnectReason, drop, tell bool) (elsewhere
 	busy := s.running
 	if first {
 		s.state = socketEnded
-		s.reason = reason
-		s.held = nil
+		w := s.changeWorkLocked()
+		w.reason, w.held = reason, nil
 		if accepted {
 			s.client.server.leaving.add(s)
 		}
@@ -47,10 +47,13 @@ func (s *Socket) endTelling(reason DisconnectReason, drop, tell bool) (elsewhere
 		drop = true
 	}
 	if drop {
-		s.inbox, s.waiting = nil, 0
+		w := s.changeWorkLocked()
+		w.inbox, w.waiting = nil, 0
 	}
-	acks := s.acks
-	s.acks = nil
+	acks := s.workLocked().acks
+	if acks != nil {
+		s.changeWorkLocked().acks = nil
+	}
 	s.signalLocked()
 	s.mu.Unlock()
 
@@ -74,7 +77,7 @@ func (s *Socket) finish() {
 	srv := s.client.server
 	(*socketContext)(s).cancel()
 	s.mu.Lock()
-	reason, settled := s.reason, s.settled
+	reason, settled := s.workLocked().reason, s.settled
 	s.mu.Unlock()
 
 	if s.owner.PID != "" {
@@ -118,8 +121,8 @@ func (s *Socket) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.finished = true
-	if s.gone != nil {
-		close(s.gone)
+	if gone := s.workLocked().gone; gone != nil {
+		close(gone)
 	}
 }
 
@@ -130,10 +133,11 @@ func (s *Socket) awaitGone(ctx context.Context) {
 		s.mu.Unlock()
 		return
 	}
-	if s.gone == nil {
-		s.gone = make(chan struct{})
+	w := s.changeWorkLocked()
+	if w.gone == nil {
+		w.gone = make(chan struct{})
 	}
-	gone := s.gone
+	gone := w.gone
 	s.mu.Unlock()
 	select {
 	case <-gone:

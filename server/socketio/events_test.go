@@ -40,7 +40,7 @@ func TestOrderAndBackPressure(t *testing.T) {
 		root := p.client.root
 		root.mu.Lock()
 		defer root.mu.Unlock()
-		return len(root.inbox) == 4 && root.space != nil
+		return len(root.workLocked().inbox) == 4 && root.workLocked().space != nil
 	})
 	if len(said) > 5 {
 		t.Errorf("%d events were read", len(said))
@@ -72,7 +72,7 @@ func TestInboxBytes(t *testing.T) {
 	waiting := func() (events, bytes int) {
 		root.mu.Lock()
 		defer root.mu.Unlock()
-		return len(root.inbox), int(root.waiting)
+		return len(root.workLocked().inbox), int(root.workLocked().waiting)
 	}
 	eventually(t, "being handled", func() bool { n, _ := waiting(); return n == 0 })
 	p.say(`2["n","` + large + `"]`)
@@ -81,7 +81,7 @@ func TestInboxBytes(t *testing.T) {
 	eventually(t, "full", func() bool {
 		root.mu.Lock()
 		defer root.mu.Unlock()
-		return root.space != nil
+		return root.workLocked().space != nil
 	})
 	if n, bytes := waiting(); n != 1 || bytes < 5000 {
 		t.Errorf("%d events, %d bytes wait", n, bytes)
@@ -147,7 +147,7 @@ func TestMaxPendingAcks(t *testing.T) {
 	waits.Wait()
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	if root.acks != nil {
+	if root.workLocked().acks != nil {
 		t.Error("acks are still expected")
 	}
 }
@@ -285,7 +285,7 @@ func TestEventsBeforeTheEnd(t *testing.T) {
 				root := p.client.root
 				root.mu.Lock()
 				defer root.mu.Unlock()
-				return len(root.inbox) == 2
+				return len(root.workLocked().inbox) == 2
 			})
 			root := p.client.root
 			tt.end(p)

@@ -3,6 +3,7 @@ package socketio
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/antchat/antchat/adapter"
 )
@@ -20,7 +21,8 @@ type Incoming struct {
 
 // EventHandler handles an event. The Reply becomes the acknowledgement if one
 // was asked for; an error becomes Options.ErrorPayload. The context ends with
-// the socket. Handlers of one socket run one at a time, in the order in which
+// the socket, or when the handler has returned and what it left to AfterReply has
+// run: for what goes on longer there is [Socket.Context]. Handlers of one socket run one at a time, in the order in which
 // the events arrived, and may block; those of different sockets run at once.
 type EventHandler func(ctx context.Context, s *Socket, e *Incoming) (Reply, error)
 
@@ -85,15 +87,47 @@ func replyOf(out any) Reply {
 	return Answer(out)
 }
 
-// eventContext is the context of one handler's call. It is the socket's
-// context, plus what is to happen after the reply.
+// eventContext is the context of one handler's call. It ends with the socket's
+// context, and after the call: so waiting for it, as every timeout does, leaves
+// nothing behind with an idle socket. It also has what is to happen after the
+// reply.
 type eventContext struct {
-	*socketContext
+	canceler
+	socket *Socket
 
 	afterMu sync.Mutex
 	after   []func() // guarded by afterMu
 	replied bool     // guarded by afterMu
 }
+
+// beginCall makes the context of a handler's call, of which a socket has one at a
+// time.
+func (s *Socket) beginCall() *eventContext {
+	c := &eventContext{socket: s}
+	s.mu.Lock()
+	s.changeWorkLocked().call = c
+	canceled := s.canceled
+	s.mu.Unlock()
+	if canceled {
+		c.cancel()
+	}
+	return c
+}
+
+// end ends the context: its call is over.
+func (c *eventContext) end() {
+	s := c.socket
+	s.mu.Lock()
+	if w := s.work; w != nil && w.call == c {
+		w.call = nil
+		s.restLocked()
+	}
+	s.mu.Unlock()
+	c.cancel()
+}
+
+// Deadline is none.
+func (c *eventContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 type eventKey struct{}
 
@@ -101,7 +135,7 @@ func (c *eventContext) Value(key any) any {
 	if key == (eventKey{}) {
 		return c
 	}
-	return c.socketContext.Value(key)
+	return nil
 }
 
 // AfterReply runs f once the acknowledgement of the event being handled has

@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"context"
 	"time"
 
 	"github.com/antchat/antchat/adapter"
@@ -29,12 +28,13 @@ func (s *Socket) hold() {
 // socket has lost something and must not be sent anything any more, or its
 // offset would claim what it never got.
 func (s *Socket) keepLocked(h heldEvent) bool {
-	if len(s.held) >= s.client.server.options.MaxHeld {
-		s.held = nil
+	w := s.changeWorkLocked()
+	if len(w.held) >= s.client.server.options.MaxHeld {
+		w.held = nil
 		s.broken = true
 		return false
 	}
-	s.held = append(s.held, h)
+	w.held = append(w.held, h)
 	return true
 }
 
@@ -51,7 +51,7 @@ func (s *Socket) release(cut *adapter.Position) {
 		s.mu.Lock()
 		if s.state == socketEnded || s.broken {
 			s.holds--
-			s.held = nil
+			s.takeHeldLocked()
 			s.mu.Unlock()
 			return
 		}
@@ -64,13 +64,12 @@ func (s *Socket) release(cut *adapter.Position) {
 			s.last = s.last.Max(*cut)
 		}
 		cut = nil
-		if len(s.held) == 0 {
+		batch := s.takeHeldLocked()
+		if len(batch) == 0 {
 			s.holds, s.overlap = 0, false
 			s.mu.Unlock()
 			return
 		}
-		batch := s.held
-		s.held = nil
 		s.mu.Unlock()
 		// Still held: what comes meanwhile is kept for the next round. The lock
 		// is not held for the whole batch, because the sequencer needs it.
@@ -80,6 +79,16 @@ func (s *Socket) release(cut *adapter.Position) {
 			s.mu.Unlock()
 		}
 	}
+}
+
+// takeHeldLocked takes out what was kept back.
+func (s *Socket) takeHeldLocked() []heldEvent {
+	held := s.workLocked().held
+	if held != nil {
+		s.changeWorkLocked().held = nil
+		s.restLocked()
+	}
+	return held
 }
 
 // flush queues what was kept back.
@@ -160,8 +169,8 @@ func (p *pacer) wait(size int) bool {
 // idle waits until the connection has written all that it had. Conn tells
 // only on being asked, so this asks, less and less often.
 func (s *Socket) idle() bool {
-	ctx, cancel := context.WithTimeout(s.Context(), paceWait)
-	defer cancel()
+	ctx, end := s.within(paceWait)
+	defer end()
 	for pause := time.Millisecond; !s.client.conn.Idle(); pause = min(2*pause, 50*time.Millisecond) {
 		select {
 		case <-time.After(pause):

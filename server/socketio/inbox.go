@@ -53,15 +53,18 @@ func (s *Socket) wakeLocked() {
 func (s *Socket) next() (p *packet.Packet, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.inbox) > 0 {
-		p = s.inbox[0]
-		s.inbox[0] = nil
-		s.inbox = s.inbox[1:]
-		s.waiting -= eventSize(p)
+	if w := s.workLocked(); len(w.inbox) > 0 {
+		p = w.inbox[0]
+		w.inbox[0] = nil
+		w.inbox = w.inbox[1:]
+		w.waiting -= eventSize(p)
 		s.signalLocked()
 		return p, false
 	}
-	s.inbox, s.waiting = nil, 0 // an idle socket keeps no memory for it
+	if w := s.work; w != nil {
+		w.inbox, w.waiting = nil, 0 // an idle socket keeps no memory for it
+		s.restLocked()
+	}
 	if s.state == socketEnded {
 		return nil, true
 	}
@@ -85,10 +88,7 @@ func (s *Socket) awaitIdle(ctx context.Context) {
 			s.mu.Unlock()
 			return
 		}
-		if s.space == nil {
-			s.space = make(chan struct{})
-		}
-		space := s.space
+		space := s.spaceLocked()
 		s.mu.Unlock()
 		select {
 		case <-space:
@@ -98,11 +98,22 @@ func (s *Socket) awaitIdle(ctx context.Context) {
 	}
 }
 
+// spaceLocked is closed by signalLocked.
+func (s *Socket) spaceLocked() chan struct{} {
+	w := s.changeWorkLocked()
+	if w.space == nil {
+		w.space = make(chan struct{})
+	}
+	return w.space
+}
+
 // signalLocked wakes who waits for space in the inbox, or for its end.
 func (s *Socket) signalLocked() {
-	if s.space != nil {
-		close(s.space)
-		s.space = nil
+	if s.workLocked().space != nil {
+		w := s.changeWorkLocked()
+		close(w.space)
+		w.space = nil
+		s.restLocked()
 	}
 }
 
@@ -113,12 +124,9 @@ func (s *Socket) push(p *packet.Packet) pushed {
 	var patience *time.Timer
 	size := eventSize(p)
 	s.mu.Lock()
-	for s.state != socketEnded && (len(s.inbox) >= o.Inbox ||
-		len(s.inbox) > 0 && int(s.waiting)+int(size) > o.InboxBytes) {
-		if s.space == nil {
-			s.space = make(chan struct{})
-		}
-		space := s.space
+	for s.state != socketEnded && (len(s.workLocked().inbox) >= o.Inbox ||
+		len(s.workLocked().inbox) > 0 && int(s.work.waiting)+int(size) > o.InboxBytes) {
+		space := s.spaceLocked()
 		s.mu.Unlock()
 		if patience == nil {
 			patience = time.NewTimer(o.InboxWait)
@@ -138,8 +146,9 @@ func (s *Socket) push(p *packet.Packet) pushed {
 	case s.state == socketEnded:
 		return pushTaken
 	}
-	s.inbox = append(s.inbox, p)
-	s.waiting += size
+	w := s.changeWorkLocked()
+	w.inbox = append(w.inbox, p)
+	w.waiting += size
 	s.wakeLocked()
 	return pushTaken
 }
@@ -187,7 +196,8 @@ func (s *Socket) handle(p *packet.Packet) {
 	if o.Hooks.Handled != nil {
 		began = time.Now()
 	}
-	ctx := &eventContext{socketContext: (*socketContext)(s)}
+	ctx := s.beginCall()
+	defer ctx.end()
 	data, attachments, err := s.callHandler(ctx, e)
 	s.answer(p, name, data, attachments, err)
 	s.afterReply(ctx, name)

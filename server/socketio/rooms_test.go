@@ -301,7 +301,7 @@ func TestRender(t *testing.T) {
 			eventually(t, "held", func() bool {
 				second.client.root.mu.Lock()
 				defer second.client.root.mu.Unlock()
-				return len(second.client.root.held) >= 4
+				return len(second.client.root.workLocked().held) >= 4
 			})
 			first.client.root.release(nil)
 			second.client.root.release(nil)

@@ -150,11 +150,11 @@ func (s *Socket) sendLocked(e adapter.Event, ackID uint64, ack acker, volatile b
 	}
 	frame, err := c.eventFrame(s.ns, e, ackID, offset)
 	if err != nil {
-		delete(s.acks, ackID)
+		s.takeAckLocked(ackID)
 		return fmt.Errorf("encode event %q: %w", e.Name, err)
 	}
 	if err := c.conn.Send(frame); err != nil {
-		delete(s.acks, ackID)
+		s.takeAckLocked(ackID)
 		return fmt.Errorf("%w: %w", ErrDisconnected, err)
 	}
 	return nil

@@ -37,7 +37,8 @@ type Server struct {
 	mu         sync.Mutex
 	namespaces map[string]*Namespace // guarded by mu
 	parents    []*Namespace          // guarded by mu
-	clients    map[*Client]struct{}  // guarded by mu
+	clients    *Client               // a list; guarded by mu
+	count      int                   // of clients; guarded by mu
 }
 
 // NewServer makes a server that reaches the fleet through a. The caller closes
@@ -51,7 +52,6 @@ func NewServer(a adapter.Adapter, o Options) *Server {
 		leaving:    leavingSockets{byID: make(map[string]*Socket)},
 		tasks:      tasks{ended: make(chan struct{}, 1)},
 		namespaces: make(map[string]*Namespace),
-		clients:    make(map[*Client]struct{}),
 	}
 }
 
@@ -109,7 +109,7 @@ func (s *Server) Namespaces() []*Namespace {
 func (s *Server) Clients() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.clients)
+	return s.count
 }
 
 // Accept takes a new Engine.IO session in: the Client handles what it
@@ -119,7 +119,11 @@ func (s *Server) Accept(conn Conn) *Client {
 	s.tasks.begin()
 	s.mu.Lock()
 	closing := s.tasks.closing.Load()
-	s.clients[c] = struct{}{}
+	if c.next = s.clients; c.next != nil {
+		c.next.previous = c
+	}
+	s.clients = c
+	s.count++
 	s.mu.Unlock()
 	if closing {
 		conn.Close(string(ReasonShutdown))
@@ -129,14 +133,28 @@ func (s *Server) Accept(conn Conn) *Client {
 	return c
 }
 
+// removeLocked takes a client off the list.
+func (s *Server) removeLocked(c *Client) {
+	if c.next != nil {
+		c.next.previous = c.previous
+	}
+	if c.previous != nil {
+		c.previous.next = c.next
+	} else {
+		s.clients = c.next
+	}
+	c.next, c.previous = nil, nil
+	s.count--
+}
+
 // Close ends every connection, so that clients come back to another node and
 // recover, and waits for the handlers. When the context ends first its error is
 // returned; handlers that still run then have contexts that end within 5 s.
 func (s *Server) Close(ctx context.Context) error {
 	s.tasks.closing.Store(true)
 	s.mu.Lock()
-	clients := make([]*Client, 0, len(s.clients))
-	for c := range s.clients {
+	clients := make([]*Client, 0, s.count)
+	for c := s.clients; c != nil; c = c.next {
 		clients = append(clients, c)
 	}
 	s.mu.Unlock()

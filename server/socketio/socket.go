@@ -34,27 +34,19 @@ type Socket struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	state     socketState
-	running   bool // a goroutine works for the socket
-	canceled  bool // the context has ended
-	finished  bool // torn down
-	settled   bool // OnConnect has run to its end, in this connection or an earlier one
-	replaced  bool // another socket goes on instead: see Client.replace
-	broken    bool // something was kept from the socket: send nothing more
-	overlap   bool // two holds at once since the socket was last free
-	holds     int32
-	waiting   int32 // bytes in the inbox
-	reason    DisconnectReason
-	data      json.RawMessage
-	last      adapter.Position // what the queue holds: see package doc, "Offsets"
-	held      []heldEvent
-	inbox     []*packet.Packet // events not yet handled
-	acks      map[uint64]acker
-	space     chan struct{} // closed when the full inbox has space, made on demand
-	done      chan struct{} // of the context, made on demand
-	gone      chan struct{} // closed when torn down, made on demand
-	afterDone *afterFunc
-	more      *more // nil for most
+	state    socketState
+	running  bool // a goroutine works for the socket
+	canceled bool // the context has ended
+	finished bool // torn down
+	settled  bool // OnConnect has run to its end, in this connection or an earlier one
+	replaced bool // another socket goes on instead: see Client.replace
+	broken   bool // something was kept from the socket: send nothing more
+	overlap  bool // two holds at once since the socket was last free
+	holds    int32
+	data     json.RawMessage
+	last     adapter.Position // what the queue holds: see package doc, "Offsets"
+	work     *work            // nil while there is none
+	more     *more            // nil for most
 }
 
 // more is what few sockets have, or all of them for a moment.
@@ -251,8 +243,8 @@ func (s *Socket) SetData(v any) error {
 	if state != socketAccepted || s.owner.PID == "" {
 		return nil // written with the record, or there is none
 	}
-	ctx, cancel := context.WithTimeout(s.Context(), saveTimeout)
-	defer cancel()
+	ctx, end := s.within(saveTimeout)
+	defer end()
 	if err := s.client.server.adapter.Save(ctx, s.owner, data); err != nil {
 		return fmt.Errorf("save socket data: %w", err)
 	}

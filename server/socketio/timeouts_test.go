@@ -55,8 +55,8 @@ func TestTimeouts(t *testing.T) {
 		if !errors.Is(err, ErrAckTimeout) || time.Since(start) != 70*time.Millisecond {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}
-		if timedOut != 2 || root.acks != nil {
-			t.Errorf("%d timed out, %d left", timedOut, len(root.acks))
+		if timedOut != 2 || root.workLocked().acks != nil {
+			t.Errorf("%d timed out, %d left", timedOut, len(root.workLocked().acks))
 		}
 	})
 	passing(t, "broadcast ack", func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestTimeouts(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		r.client.root.mu.Lock()
 		defer r.client.root.mu.Unlock()
-		if r.client.root.acks != nil {
+		if r.client.root.workLocked().acks != nil {
 			t.Error("an ack is still expected")
 		}
 	})
