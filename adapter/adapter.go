@@ -57,7 +57,8 @@ type Receiver interface {
 	// Deliver hands an event to local sockets that should get it. It is also
 	// called with no sockets when d.Ask is set, so that Expect(0) is said.
 	Deliver(d *Delivery, to []Socket)
-	// Gap tells members that entries of a room are lost for good.
+	// Gap tells members that entries of a room are lost for good. The same
+	// may be said again, of a longer range when more has become known.
 	Gap(g Gap, to []Socket)
 	// Presence tells that somebody came or left; to is the room's members.
 	Presence(c PresenceChange, to []Socket)
@@ -144,7 +145,10 @@ type Cut struct {
 // it, so that a replay cut short recovers again. The sender's own logged
 // messages are included (see Delivery.Sender).
 type Replay struct {
-	Missed   []*Delivery
+	Missed []*Delivery
+	// Lost are ranges of the session's rooms that the store gave out and lost,
+	// as far as that was noticed after the offset; it may have been told them.
+	Lost     []Gap
 	Rooms    []string
 	Position Position // floor for the offsets of held events
 }

@@ -81,6 +81,11 @@ type LogSlice struct {
 	// Gap, when not nil, is a range that was asked for and is lost for good:
 	// trimmed away, or of an epoch that is gone.
 	Gap *Gap
+	// Lost, of a read of what comes After, are ranges that the store gave out
+	// and lost, as far as that was noticed only after the entry After was
+	// written: whoever was away has not been told. They are not in Gap. One
+	// who was told may be told again.
+	Lost []Gap
 }
 
 // RoomHead is a room and where its log stands.

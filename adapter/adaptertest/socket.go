@@ -100,6 +100,8 @@ type frame struct {
 	pos adapter.Position // the offset that comes with it
 	gap *adapter.Gap
 	ack string // an answer to the client itself, or "accept"
+	// room, of an answer, is the room that was joined.
+	room string
 }
 
 // socket stands for the Socket.IO layer's socket.

@@ -79,16 +79,21 @@ type test struct {
 
 // Run runs the suite.
 func Run(t *testing.T, f Factory) {
+	f.run(t, membershipTests, broadcastTests, logTests, sessionTests, presenceTests, fleetTests, recordTests, tableTests,
+		raceTests, recoveryTests, faultTests)
+}
+
+// RunLosses runs what needs a store that can lose: a Rewinder.
+func RunLosses(t *testing.T, f Factory) { f.run(t, lossTests) }
+
+func (f Factory) run(t *testing.T, groups ...[]test) {
 	for _, nodes := range []int{1, 3} {
 		if nodes > max(f.MaxNodes, 1) {
 			continue
 		}
 		t.Run(fmt.Sprintf("nodes=%d", nodes), func(t *testing.T) {
 			can := f.probe(t, nodes)
-			for _, group := range [][]test{
-				membershipTests, broadcastTests, logTests, sessionTests, presenceTests, fleetTests, recordTests, tableTests,
-				raceTests, recoveryTests, faultTests,
-			} {
+			for _, group := range groups {
 				for _, c := range group {
 					if c.needs != nil && !c.needs(f, can) {
 						continue

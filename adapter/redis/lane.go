@@ -27,6 +27,7 @@ type lane struct {
 	base       string // prefix of keys and channels, with the hash tag
 	publishCmd string // PUBLISH, or SPUBLISH on a Cluster
 	pipe       *pipe
+	witness    *witness
 
 	// stale: something of what this node wrote may be missing.
 	stale atomic.Bool
@@ -74,6 +75,10 @@ type watched struct {
 	// Where the room's log stands for this node's members, once set.
 	set bool
 	stand
+	// losses are what this node knows the room to have lost, bounded by
+	// maxLosses; told, what its members were told before the room said so.
+	losses []lostRange
+	told   []lostRange
 }
 
 // held is a message that waits for the end of a repair.
@@ -92,7 +97,7 @@ func newLane(a *Adapter, n int) *lane {
 	if a.conn.form == cluster {
 		l.publishCmd = "SPUBLISH"
 	}
-	l.pipe = newPipe(l)
+	l.pipe, l.witness = newPipe(l), newWitness()
 	return l
 }
 
@@ -400,6 +405,7 @@ func (l *lane) prune(now time.Time) {
 			w.emptySince = now
 		case now.Sub(w.emptySince) >= l.a.o.Linger && w.confirmed:
 			delete(l.rooms, name)
+			l.witness.keep(name, w)
 			gone = append(gone, l.base+"c:"+name)
 		}
 	}

@@ -167,6 +167,7 @@ func (a *Adapter) disown(o *adapter.Owner) {
 // may have (DELIVERY, "Presence"). Every part is idempotent.
 func (l *lane) rewrite() {
 	a := l.a
+	l.claim()
 	// Presence: what is here, and what the store has of this node and is not.
 	if err := l.forgetPresence(); err != nil {
 		l.stale.Store(true)

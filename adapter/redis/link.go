@@ -71,6 +71,8 @@ func (l *lane) handle(channel string, p *parcel) {
 		if e, err = readEmission(p.body); err == nil && !(p.kind == kindHere && l.subscribed(e)) {
 			l.deliver(l.a.eventOf(l, e, adapter.Ephemeral, 0))
 		}
+	case kindLoss:
+		err = l.lost(channel, p)
 	case kindJoined, kindLeft:
 		err = l.presence(channel, p)
 	case kindBeat:
@@ -116,10 +118,12 @@ func (l *lane) advance(p *parcel, word int) {
 	l.push(func(q *roomindex.Sequencer) { q.Advance(l.n, pos) })
 }
 
+// roomOfChannel is the full name of a channel's room.
+func roomOfChannel(channel string) string { return strings.TrimPrefix(channel, "c:") }
+
 func (l *lane) logged(channel string, p *parcel) error {
-	name, ok := strings.CutPrefix(channel, "c:")
-	w := l.rooms[name]
-	if !ok || w == nil {
+	w := l.rooms[roomOfChannel(channel)]
+	if w == nil {
 		return nil // unsubscribed meanwhile
 	}
 	if !l.era(p, 5) {
@@ -192,7 +196,7 @@ func (l *lane) subscribed(e *emission) bool {
 }
 
 func (l *lane) presence(channel string, p *parcel) error {
-	w := l.rooms[strings.TrimPrefix(channel, "c:")]
+	w := l.rooms[roomOfChannel(channel)]
 	if w == nil {
 		return nil
 	}
@@ -245,6 +249,7 @@ func (l *lane) cut(p *parcel) error {
 		if !w.set {
 			w.set, w.stand = true, begin(epoch, seq)
 		}
+		w.told = nil // somebody new was not told
 	}
 	l.pos = max(l.pos, pos)
 	l.push(func(q *roomindex.Sequencer) { op.install(q, l, pos) })

@@ -70,6 +70,7 @@ func (a *Adapter) append(ctx context.Context, e adapter.Append) (adapter.Appende
 	}
 	switch r.text(0) {
 	case "ok", "dup":
+		l.witness.note(fullName(e.Namespace, e.Room), r.text(1), r.number(2))
 		return adapter.Appended{
 			Epoch: r.text(1), Seq: r.number(2), Lane: l.n, Pos: r.number(3),
 			Time: time.UnixMilli(int64(r.number(4))), Duplicate: r.text(0) == "dup",
@@ -108,142 +109,76 @@ func (a *Adapter) Read(ctx context.Context, namespace, room string, r adapter.Lo
 
 func (a *Adapter) limit(r adapter.LogRead) int { return min(max(r.Limit, 1), a.o.MaxRead) }
 
-// readArgs are kind, bound and limit of the script's readlog. One entry more
-// than wanted tells whether there is more.
+// readArgs are kind, bound, limit and epoch of the script's readlog. One entry
+// more than wanted tells whether there is more.
 func (a *Adapter) readArgs(r adapter.LogRead) []any {
 	if r.After != nil {
-		return []any{"a", min(*r.After, 1<<52), a.limit(r) + 1}
+		return []any{"a", min(*r.After, 1<<52), a.limit(r) + 1, r.Epoch}
 	}
-	return []any{"n", min(r.Before, 1<<52), a.limit(r) + 1}
+	return []any{"n", min(r.Before, 1<<52), a.limit(r) + 1, r.Epoch}
 }
 
 const maxReadBytes = 8 << 20
 
-// slice makes the answer to a read of what the script found.
+// slice makes the answer to a read of what the script found: which part of the
+// log is the same in the asker's epoch, up to same, and what comes after it.
 func (l *lane) slice(namespace, room string, q adapter.LogRead, r reply) (*adapter.LogSlice, error) {
-	if len(r) < 8 {
+	if len(r) < 7 {
 		return nil, errWire
 	}
 	out := &adapter.LogSlice{Room: room, Epoch: r.text(0), Head: r.number(1)}
-	before, forkSeq, first := r.text(2), r.number(3), r.number(4)
-	gap := func(from, to uint64) {
-		epoch := q.Epoch
-		if epoch == "" {
-			epoch = out.Epoch
-		}
-		out.Gap = &adapter.Gap{Namespace: namespace, Room: room, Epoch: epoch, From: from, To: to}
-	}
+	first, known, same := r.number(2), r.text(3) == "1", r.number(4)
 	limit := l.a.limit(q)
-	if out.Epoch == "" {
-		// Nothing is left of what the asker knew, if it knew anything.
-		if q.After != nil && (q.Epoch != "" || *q.After > 0) {
-			gap(1, *q.After+1)
-		}
-		return out, nil
-	}
-	// (epoch, seq) is valid if the first that exists of its entry, the next
-	// entry and the head has that epoch (DELIVERY, "Epoch").
-	valid := q.Epoch == ""
-	if !valid {
-		at := out.Epoch
-		for _, e := range []string{r.text(6), r.text(5)} {
-			if e != "" {
-				at = e
-			}
-		}
-		valid = at == q.Epoch
-	}
-	list := r.list(7)
 	if q.After == nil {
-		if q.Before > 0 && !valid {
-			if q.Before > 1 {
-				gap(1, q.Before-1)
+		if before := q.Before; before > 0 && q.Epoch != "" && out.Epoch != "" && (!known || same < before-1) {
+			if before > 1 {
+				out.Gap = &adapter.Gap{Namespace: namespace, Room: room, Epoch: q.Epoch, From: 1, To: before - 1}
 			}
 			return out, nil
 		}
-		err := l.fill(out, namespace, room, list, limit)
+		err := l.fill(out, namespace, room, r.list(6), limit)
 		slices.Reverse(out.Entries)
 		return out, err
 	}
-	after := *q.After
-	from := after + 1
+	losses, err := readLosses(r.list(5))
+	if err != nil {
+		return nil, err
+	}
+	after, epoch := *q.After, q.Epoch
+	if epoch == "" {
+		epoch = out.Epoch
+	}
+	var from, to uint64 // what was asked for and is not there
 	switch {
-	case !valid && before == q.Epoch:
-		// What the client has seen beyond the fork is of a log that is gone.
-		gap(forkSeq+1, max(after, forkSeq+1))
-		return out, l.readAgain(out, namespace, room, min(after, forkSeq), limit)
-	case !valid:
-		// Its epoch is none of the last two: look for where it ends.
-		shared, err := l.lastOf(namespace, room, q.Epoch, after)
-		if err != nil {
-			return nil, err
+	case out.Epoch == "":
+		// Nothing is left of what the asker knew, if it knew anything.
+		if q.Epoch != "" || after > 0 {
+			from, to = 1, after+1
 		}
+	case !known:
 		// How far that epoch went is not known: at least one more, so that
 		// nobody who missed something takes it for complete.
-		gap(shared+1, max(from, max(first, 1)-1))
-		return out, l.readAgain(out, namespace, room, shared, limit)
-	case after > out.Head:
-		gap(out.Head+1, after)
-		return out, nil
+		from, to = same+1, max(after+1, max(first, 1)-1)
+	case same < after && first == 0:
+		from, to = same+1, max(after, out.Head)
+	case same < after:
+		from, to = same+1, max(after, first-1)
 	case first == 0 && out.Head > after:
-		gap(from, out.Head) // the whole stream has aged away
-		return out, nil
-	case from < first:
-		gap(from, first-1)
+		from, to = after+1, out.Head // the whole stream has aged away
+	case first > after+1:
+		from, to = after+1, first-1
 	}
-	return out, l.fill(out, namespace, room, list, limit)
-}
-
-// lookBack bounds how many entries lastOf reads.
-const lookBack = 1000
-
-// lastOf is the newest seq up to bound whose entry still has an epoch. When
-// there is none among the entries left, it is the seq before them: what was
-// trimmed may have had it.
-func (l *lane) lastOf(namespace, room, epoch string, bound uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(l.a.ctx, l.a.o.Timeout)
-	defer cancel()
-	v, err := l.eval(ctx, true, lua().read, fullName(namespace, room), "n", min(bound, 1<<52)+1, lookBack)
-	if err != nil {
-		return 0, err
-	}
-	r, err := asReply(v)
-	if err != nil || len(r) < 8 {
-		return 0, errWire
-	}
-	var low uint64
-	for _, x := range r.list(7) {
-		e, err := readLogEntry(x)
-		if err != nil {
-			return 0, err
+	for _, g := range losses {
+		if from > 0 && g.epoch == epoch && g.from <= to+1 && g.to >= from {
+			to = max(to, g.to)
+			continue
 		}
-		if e.epoch == epoch {
-			return e.seq, nil
-		}
-		low = e.seq - 1
+		out.Lost = append(out.Lost, adapter.Gap{Namespace: namespace, Room: room, Epoch: g.epoch, From: g.from, To: g.to})
 	}
-	return low, nil
-}
-
-// readAgain reads forward from another seq than was asked for. Entries only go
-// at the front, which fill tells, and come at the end, past the head.
-func (l *lane) readAgain(out *adapter.LogSlice, namespace, room string, after uint64, limit int) error {
-	ctx, cancel := context.WithTimeout(l.a.ctx, l.a.o.Timeout)
-	defer cancel()
-	v, err := l.eval(ctx, true, lua().read, fullName(namespace, room), "a", after, limit+1)
-	if err != nil {
-		return err
+	if from > 0 {
+		out.Gap = &adapter.Gap{Namespace: namespace, Room: room, Epoch: epoch, From: from, To: to}
 	}
-	r, err := asReply(v)
-	if err != nil || len(r) < 8 {
-		return errWire
-	}
-	list := r.list(7)
-	list = slices.DeleteFunc(list, func(x any) bool {
-		e, err := readLogEntry(x)
-		return err == nil && e.seq > out.Head
-	})
-	return l.fill(out, namespace, room, list, limit)
+	return out, l.fill(out, namespace, room, r.list(6), limit)
 }
 
 func (l *lane) fill(out *adapter.LogSlice, namespace, room string, list reply, limit int) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,14 +67,18 @@ func TestOldCopy(t *testing.T) {
 
 	// Those who come back with what they last saw.
 	after := uint64(8)
-	slice, err := a.Read(t.Context(), "/", "a", adapter.LogRead{After: &after, Epoch: got[0].Epoch, Limit: 10})
-	if err != nil || slice.Gap == nil || slice.Gap.From != 6 || slice.Gap.To != 8 || len(slice.Entries) != 1 || slice.Entries[0].Seq != 6 {
-		t.Errorf("since 8 of the old epoch: %+v, %v", slice, err)
+	page, err := a.Read(t.Context(), "/", "a", adapter.LogRead{After: &after, Epoch: got[0].Epoch, Limit: 10})
+	if err != nil || page.Gap == nil || page.Gap.From != 6 || page.Gap.To != 8 || len(page.Entries) != 1 || page.Entries[0].Seq != 6 {
+		t.Errorf("since 8 of the old epoch: %+v, %v", page, err)
 	}
 	after = 5
-	slice, err = a.Read(t.Context(), "/", "a", adapter.LogRead{After: &after, Epoch: got[0].Epoch, Limit: 10})
-	if err != nil || slice.Gap != nil || len(slice.Entries) != 1 {
-		t.Errorf("since 5 of the old epoch: %+v, %v", slice, err)
+	page, err = a.Read(t.Context(), "/", "a", adapter.LogRead{After: &after, Epoch: got[0].Epoch, Limit: 10})
+	if err != nil || page.Gap != nil || len(page.Entries) != 1 {
+		t.Errorf("since 5 of the old epoch: %+v, %v", page, err)
+	}
+	lost := adapter.Gap{Namespace: "/", Room: "a", Epoch: got[0].Epoch, From: 6, To: 8}
+	if !slices.Equal(page.Lost, []adapter.Gap{lost}) {
+		t.Errorf("one that had seen nothing of it is told %+v", page.Lost)
 	}
 	resume := func(seen adapter.Appended) error {
 		_, o, err := f.nodes[1].Claim(t.Context(), "/", "pid")
@@ -82,7 +87,10 @@ func TestOldCopy(t *testing.T) {
 		}
 		var offset adapter.Position
 		offset[seen.Lane] = seen.Pos
-		_, err = f.nodes[1].Resume(t.Context(), "/", &member{t: t, a: f.nodes[1], id: "sid"}, o, &offset)
+		replay, err := f.nodes[1].Resume(t.Context(), "/", &member{t: t, a: f.nodes[1], id: "sid"}, o, &offset)
+		if err == nil && !slices.Equal(replay.Lost, []adapter.Gap{lost}) {
+			t.Errorf("one that comes back by its offset is told %+v", replay.Lost)
+		}
 		return err
 	}
 	if err := resume(got[7]); !errors.Is(err, adapter.ErrUnrecoverable) {

@@ -71,13 +71,14 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 
 	var events []*roomindex.Event
 	type outcome struct {
-		w    *watched
-		now  stand
-		lost []lostRange
+		w             *watched
+		now           stand
+		lost, trimmed []lostRange
+		noticed       []loss // by others, since the link was lost
 	}
 	var outcomes []outcome
 	for part := range slices.Chunk(rooms, 100) {
-		args := []any{len(part)}
+		args := []any{len(part), low}
 		for _, r := range part {
 			args = append(args, "s", r.full, r.was.text(), r.was.seq)
 		}
@@ -91,7 +92,11 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 			if err != nil {
 				return 0, err
 			}
-			lost, now := reconcile(r.was, v.text(0), v.number(2), v.text(3), entries)
+			o := outcome{w: r.w}
+			o.lost, o.trimmed, o.now = reconcile(r.was, v.text(0), v.number(2), v.text(3), entries)
+			if o.noticed, err = readLosses(v.list(5)); err != nil {
+				return 0, err
+			}
 			for _, e := range entries {
 				ev, err := l.eventOfEntry(r.w.namespace, r.w.room, &e)
 				if err != nil {
@@ -100,14 +105,14 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 				}
 				events = append(events, ev)
 			}
-			outcomes = append(outcomes, outcome{r.w, now, lost})
+			outcomes = append(outcomes, o)
 		}
 	}
 	seen := make(map[uint64]bool)
 	for part := range slices.Chunk(streams, 100) {
-		args := []any{len(part)}
+		args := []any{len(part), low}
 		for _, s := range part {
-			args = append(args, "v", s, "", low)
+			args = append(args, "v", s, "", 0)
 		}
 		got, err := l.readRepair(ctx, args, len(part))
 		if err != nil {
@@ -137,14 +142,38 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 	if l.gen != gen || l.state != linkBuffering {
 		return 0, errLink
 	}
+	type notice struct {
+		w *watched
+		loss
+	}
+	var notices []notice
 	for _, o := range outcomes {
 		o.w.stand = o.now
+		// Before the room's new messages; then the room itself is told.
 		for _, r := range o.lost {
 			l.a.tellGap(o.w, r)
+			o.w.know(r)
+			o.w.told = append(o.w.told, r)
+		}
+		for _, r := range o.trimmed {
+			l.a.tellGap(o.w, r)
+		}
+		for _, g := range o.noticed {
+			if g.pos <= c {
+				notices = append(notices, notice{o.w, g})
+			}
 		}
 	}
+	slices.SortFunc(notices, func(x, y notice) int { return cmp.Compare(x.pos, y.pos) })
 	for _, ev := range events {
+		for len(notices) > 0 && notices[0].pos < ev.Delivery.Pos {
+			l.noticed(notices[0].w, notices[0].loss)
+			notices = notices[1:]
+		}
 		l.deliver(ev)
+	}
+	for _, n := range notices {
+		l.noticed(n.w, n.loss)
 	}
 	l.pos = max(l.pos, c)
 	l.start = start

@@ -116,6 +116,16 @@ func (a *Adapter) replay(op *cutOp, rec *adapter.Session, offset adapter.Positio
 		for _, x := range r.list(4) {
 			set, _ := x.([]any)
 			kind, name := reply(set).text(0), reply(set).text(1)
+			if kind == "g" {
+				losses, err := readLosses(reply(set).list(2))
+				if err != nil {
+					return nil, fmt.Errorf("%w: %w", adapter.ErrUnrecoverable, err)
+				}
+				for _, g := range losses {
+					out.Lost = append(out.Lost, adapter.Gap{Namespace: op.namespace, Room: name, Epoch: g.epoch, From: g.from, To: g.to})
+				}
+				continue
+			}
 			for _, x := range reply(set).list(2) {
 				d, err := l.missed(op, rec, kind, name, joined, x)
 				if err != nil {

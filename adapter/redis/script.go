@@ -31,15 +31,15 @@ func load(parts ...string) *script {
 
 // scripts are read from the program once.
 type scripts struct {
-	append, emit, publish, cut, read, marker, repair, heads, beat, nodes, quit    *script
-	presence, people, reap, session, tokens, forget, sockets, count, setup, field *script
+	append, emit, publish, cut, read, marker, repair, loss, heads, beat, nodes, quit *script
+	presence, people, reap, session, tokens, forget, sockets, count, setup, field    *script
 }
 
 var lua = sync.OnceValue(func() *scripts {
 	return &scripts{
 		append: load("append"), emit: load("emit"), publish: load("publish"),
 		cut: load("log", "cut"), read: load("log", "read"), marker: load("marker"), repair: load("repair"),
-		heads: load("heads"), beat: load("beat"), nodes: load("nodes"), quit: load("quit"),
+		loss: load("loss"), heads: load("heads"), beat: load("beat"), nodes: load("nodes"), quit: load("quit"),
 		presence: load("presence_core", "presence"), people: load("people"), reap: load("presence_core", "reap"),
 		session: load("session"), tokens: load("tokens"), forget: load("forget"), sockets: load("sockets"),
 		count: load("count"), setup: load("setup"), field: load("field"),
@@ -49,7 +49,7 @@ var lua = sync.OnceValue(func() *scripts {
 // piped are those that go through a pipe, which loads them with its
 // connection: so no batch meets NOSCRIPT half way.
 func (s *scripts) piped() []*script {
-	return []*script{s.append, s.emit, s.publish, s.presence, s.session, s.forget, s.sockets}
+	return []*script{s.append, s.emit, s.publish, s.presence, s.session, s.forget, s.sockets, s.loss}
 }
 
 // call is the command that runs a script in a lane.

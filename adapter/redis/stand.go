@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,25 +85,52 @@ type logEntry struct {
 	body     []byte
 }
 
-// lost is a range of a room's log that is gone for good.
+// lostRange is a range of a room's log that is gone for good.
 type lostRange struct {
 	epoch    string
 	from, to uint64
 }
 
+func (r lostRange) covers(x lostRange) bool {
+	return r.epoch == x.epoch && r.from <= x.from && x.to <= r.to
+}
+
+// loss is a lostRange as the room keeps it: it was noticed at a position.
+type loss struct {
+	lostRange
+	pos uint64
+}
+
+// readLosses reads [[epoch, from, to, pos] …], in the order of positions.
+func readLosses(list reply) ([]loss, error) {
+	out := make([]loss, 0, len(list))
+	for _, x := range list {
+		v, _ := x.([]any)
+		r := reply(v)
+		g := loss{lostRange{r.text(0), r.number(1), r.number(2)}, r.number(3)}
+		if g.epoch == "" || g.from == 0 || g.to < g.from || g.pos == 0 {
+			return nil, errWire
+		}
+		out = append(out, g)
+	}
+	slices.SortFunc(out, func(x, y loss) int { return cmp.Compare(x.pos, y.pos) })
+	return out, nil
+}
+
 // reconcile compares what the members of a room were shown with what its log
 // holds: cut is the last of the seqs shown that the log still holds as shown,
 // cutEpoch its epoch if it is still there, entries are those after cut, up to
-// the repair's marker. It says what to deliver, which ranges are lost, and
-// where the room stands then (DELIVERY, "Epoch").
-func reconcile(was stand, headEpoch string, cut uint64, cutEpoch string, entries []logEntry) (lost []lostRange, now stand) {
+// the repair's marker. It says which ranges were lost, which ones were trimmed
+// away before the members could be shown them, and where the room stands then
+// (DELIVERY, "Epoch").
+func reconcile(was stand, headEpoch string, cut uint64, cutEpoch string, entries []logEntry) (lost, trimmed []lostRange, now stand) {
 	now = was
 	if was.seq > cut {
 		// Shown, but the log has other entries at those seqs, or none.
 		lost = now.forget(cut, cutEpoch)
 	}
 	if headEpoch == "" {
-		return lost, stand{}
+		return lost, nil, stand{}
 	}
 	for _, e := range entries {
 		if e.seq > now.seq+1 {
@@ -110,9 +138,9 @@ func reconcile(was stand, headEpoch string, cut uint64, cutEpoch string, entries
 			if epoch == "" {
 				epoch = e.epoch
 			}
-			lost = append(lost, lostRange{epoch, now.seq + 1, e.seq - 1})
+			trimmed = append(trimmed, lostRange{epoch, now.seq + 1, e.seq - 1})
 		}
 		now.show(e.epoch, e.seq)
 	}
-	return lost, now
+	return lost, trimmed, now
 }

@@ -125,3 +125,59 @@ func TestSuite(t *testing.T) {
 		},
 	})
 }
+
+// losingFleet is a fleet on a server of its own, which can be put back to what
+// it was.
+type losingFleet struct {
+	*fleet
+	server *server
+	copied string
+}
+
+// spaced keeps losses as far apart as the script counts on (MARGIN).
+func spaced() { time.Sleep(25 * time.Millisecond) }
+
+func (f *losingFleet) Save(t testing.TB) {
+	t.Helper()
+	f.copied = t.TempDir()
+	if err := os.CopyFS(f.copied, os.DirFS(f.server.dir)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *losingFleet) Rewind(t testing.TB) {
+	t.Helper()
+	f.server.kill()
+	spaced()
+	if err := os.RemoveAll(f.server.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(f.server.dir, os.DirFS(f.copied)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.server.start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *losingFleet) Wipe(t testing.TB) {
+	t.Helper()
+	spaced()
+	if err := f.server.client(t).FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLosses runs the suite's part on losses alone: the rest needs no server
+// that forgets.
+func TestLosses(t *testing.T) {
+	adaptertest.RunLosses(t, adaptertest.Factory{
+		MaxNodes: 3,
+		New: func(t testing.TB, n int, s adaptertest.Settings) adaptertest.Fleet {
+			o := settings(s)
+			o.Beat, o.Lease = 200*time.Millisecond, 30*time.Second
+			own := ownServer(t)
+			return &losingFleet{fleet: newFleet(t, own.addr, n, o), server: own}
+		},
+	})
+}

@@ -39,7 +39,8 @@ func TestReconcile(t *testing.T) {
 		{"flushed", begin("E", 5), stand{}, 0, "", nil, []lostRange{{"E", 1, 5}}, stand{}},
 		{"flushed and written", begin("E", 5), begin("F", 1), 0, "", entries("F", 1, 1), []lostRange{{"E", 1, 5}}, begin("F", 1)},
 	} {
-		lost, now := reconcile(c.was, c.head.epoch, c.cut, c.at, c.entries)
+		lost, trimmed, now := reconcile(c.was, c.head.epoch, c.cut, c.at, c.entries)
+		lost = append(lost, trimmed...)
 		if !reflect.DeepEqual(lost, c.lost) || now.epoch != c.now.epoch || now.seq != c.now.seq {
 			t.Errorf("%s: %v %v, wanted %v %v", c.name, lost, now, c.lost, c.now)
 		}
@@ -94,7 +95,7 @@ func TestReconcileAnyHistory(t *testing.T) {
 					head = begin(log[len(log)-1].epoch, uint64(len(log)))
 				}
 				entries := append([]logEntry(nil), log[cut:]...)
-				lost, now := reconcile(at, head.epoch, cut, cutEpoch, entries)
+				lost, _, now := reconcile(at, head.epoch, cut, cutEpoch, entries)
 				for _, r := range lost {
 					for seq := r.from; seq <= r.to; seq++ {
 						for i := len(shown) - 1; i >= 0; i-- {

@@ -26,6 +26,7 @@ const (
 	kindCut       = 'C' // C op pos start
 	kindMarker    = 'Z' // Z op pos start
 	kindFence     = 'F' // F token namespace-length
+	kindLoss      = 'G' // G epoch from to pos start
 	kindOrder     = 'O'
 	kindServer    = 'S'
 	kindReply     = 'Y'

@@ -25,6 +25,8 @@ type Page struct {
 	More bool
 	// Gap is what was asked for and is lost, or nil.
 	Gap *Range
+	// Lost is what else the store has lost since, of whatever epochs.
+	Lost []adapter.Gap
 }
 
 // JoinQuery is what a client that joins already has, and how much it wants.
@@ -128,7 +130,7 @@ func (c *Chat) History(ctx context.Context, room string, q HistoryQuery) (Page, 
 
 func (c *Chat) page(s *adapter.LogSlice) Page {
 	room, _ := RoomName(s.Room)
-	page := Page{Room: room, Epoch: s.Epoch, Seq: s.Head}
+	page := Page{Room: room, Epoch: s.Epoch, Seq: s.Head, Lost: s.Lost}
 	if s.Gap != nil {
 		page.Gap = &Range{From: s.Gap.From, To: s.Gap.To}
 	}

@@ -200,6 +200,11 @@ func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
 		return fmt.Errorf("join lobby: %w", err)
 	}
 	slice := cut.Read
+	if seen > 0 {
+		if err := tellLost(s, slice.Lost); err != nil {
+			return err
+		}
+	}
 	if seen > slice.Head {
 		// The client has seen more than there is: what it saw was lost and
 		// the numbers began again. All that there is is new to it.

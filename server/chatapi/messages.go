@@ -95,5 +95,8 @@ func (a *API) history(ctx context.Context, m *member, in History) (HistoryPage, 
 	if err != nil {
 		return HistoryPage{}, err
 	}
+	if err := tellLost(m.socket, page.Lost); err != nil {
+		return HistoryPage{}, err
+	}
 	return HistoryPage{Messages: page.Messages, Epoch: page.Epoch, More: page.More, Gap: page.Gap}, nil
 }

@@ -3,9 +3,11 @@ package chatapi
 import (
 	"cmp"
 	"context"
+	"fmt"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/socketio"
 )
 
 // addUser gives the socket's person a name, once: a repetition only
@@ -156,10 +158,24 @@ func (a *API) rooms(ctx context.Context, m *member, in ListRooms) (RoomList, err
 	return RoomList{Rooms: rooms, More: more}, nil
 }
 
+// tellLost sends a socket the notices that were made while it was away.
+func tellLost(s *socketio.Socket, lost []adapter.Gap) error {
+	for _, g := range lost {
+		room, _ := chat.RoomName(g.Room)
+		if err := s.Emit(eventRoomGap, RoomGap{Room: room, Epoch: g.Epoch, From: g.From, To: g.To}); err != nil {
+			return fmt.Errorf("send gap: %w", err)
+		}
+	}
+	return nil
+}
+
 // joined makes the answer of a join, while the socket is held.
 func (a *API) joined(ctx context.Context, m *member, room string, q chat.JoinQuery, cut *adapter.LogSlice) (JoinedRoom, error) {
 	page, err := a.chat.Joined(ctx, q, cut)
 	if err != nil {
+		return JoinedRoom{}, err
+	}
+	if err := tellLost(m.socket, page.Lost); err != nil {
 		return JoinedRoom{}, err
 	}
 	if err := a.enter(ctx, m, room); err != nil {

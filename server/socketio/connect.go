@@ -216,7 +216,7 @@ func (s *Socket) resume(ctx context.Context, pid string, offset *string) error {
 	if err := s.accept(); err != nil {
 		return err
 	}
-	s.replay(replay)
+	s.replay(replay, at)
 	return nil
 }
 
@@ -299,9 +299,24 @@ func (s *Socket) accept() error {
 	return nil
 }
 
-// replay queues what a recovered session missed.
-func (s *Socket) replay(r *adapter.Replay) {
+// replay queues what a recovered session missed: first what the store has lost
+// meanwhile, which moves its offset nowhere, then the events.
+func (s *Socket) replay(r *adapter.Replay, offset *adapter.Position) {
 	pace := pacer{socket: s}
+	var at adapter.Position
+	if offset != nil {
+		at = *offset
+	}
+	for _, g := range r.Lost {
+		s.ns.server.protect("gap", func() {
+			if s.ns.gap == nil {
+				return
+			}
+			if e, ok := s.ns.gap(g); ok && s.queue(e, 0, at) == nil {
+				s.ns.sent(s, e)
+			}
+		})
+	}
 	for _, d := range r.Missed {
 		e, toSender, ok := s.ns.rendered(s.view, d)
 		if !ok || !toSender && d.Sender != "" && d.Sender == s.id {

@@ -23,14 +23,18 @@ if dkey ~= '' then
 end
 
 local mkey, skey = base .. 'm:' .. room, base .. 's:' .. room
-local m = redis.call('HMGET', mkey, 'e', 'q', 'r', 'x')
+local m = redis.call('HMGET', mkey, 'e', 'q', 'r', 'x', 'f')
 local e, q, before = m[1], tonumber(m[2] or '0'), m[1] or ''
 local set = {}
 if not e then
   redis.call('DEL', skey)
   e, q = candidate, 0
 elseif m[3] ~= replid then
-  set = {'pe', e, 'fq', num(q)}
+  -- Where each of the latest epochs ended, "epoch seq;…".
+  local ends = (m[5] or '') .. e .. ' ' .. num(q) .. ';'
+  local _, n = string.gsub(ends, ';', '')
+  if n > 8 then ends = string.match(ends, '^[^;]*;(.*)$') end
+  set = {'f', ends}
   e = candidate
 end
 q = q + 1

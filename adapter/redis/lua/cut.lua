@@ -66,6 +66,8 @@ if mode == 'resume' then
     if #found > 0 then out[#out + 1] = {'s', r.short, found} end
     local bad = take('v:' .. r.full, r.short, low)
     if bad then return {bad} end
+    local gone = losses(r.full, low)
+    if #gone > 0 then out[#out + 1] = {'g', r.short, gone} end
   end
   local low = math.max(from, tonumber(j.s or '0'))
   local bad = take('v:' .. sid, '', low)
@@ -89,7 +91,7 @@ else
       redis.call('SADD', base .. 'on:' .. inc, pid)
     end
   end
-  if mode == 'read' then result[5] = readlog(rooms[1].full, ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+  if mode == 'read' then result[5] = readlog(rooms[1].full, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]) end
 end
 if sid ~= '' and mode ~= 'join' and mode ~= 'read' then
   redis.call('SET', base .. 'i:' .. sid, inc .. ' ' .. op)

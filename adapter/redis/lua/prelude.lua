@@ -4,7 +4,10 @@
 local base, inc, PUB = ARGV[1], ARGV[2], ARGV[3]
 local lanekey = KEYS[1]
 local TICKS = 2048 -- positions per millisecond
-local JUMP = 20000 -- milliseconds that a new era is ahead of the old one
+-- Milliseconds that a new era begins ahead of the clock, and ahead of the last
+-- position known. The first must not add up: an era of which nothing is left
+-- was ahead by the same, and the next one must be ahead of it.
+local JUMP, MARGIN = 20000, 20
 
 local t = redis.call('TIME')
 local ms = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
@@ -20,7 +23,7 @@ local function lane()
   local l = {p = tonumber(v[1] or '0'), start = v[3] or '0', forks = v[4] or ''}
   if v[2] ~= replid then
     local fork = l.p
-    l.p = math.max(l.p, ms * TICKS) + JUMP * TICKS
+    l.p = math.max(l.p + MARGIN * TICKS, (ms + JUMP) * TICKS)
     l.start = num(l.p)
     l.forks = l.forks .. num(fork) .. '-' .. l.start .. ';'
     local _, n = string.gsub(l.forks, ';', '')
@@ -43,4 +46,25 @@ local function fenced(pid, token)
   if pid == '' then return false end
   local have = redis.call('HGET', base .. 'j:' .. pid, 't')
   return have and tonumber(have) > tonumber(token)
+end
+
+-- The seq at which an epoch of a room ended, as its log stands: ends is the
+-- room's list of earlier ones. nil when it is none that the room knows.
+local function ended(epoch, head, q, ends)
+  if head and epoch == head then return tonumber(q) end
+  for e, seq in string.gmatch(ends or '', '(%S+) (%d+);') do
+    if e == epoch then return tonumber(seq) end
+  end
+end
+
+-- What a room has lost (g:room: epoch → "from to pos start", where start is of
+-- the era in which it was first noticed), noticed above a position, as {epoch,
+-- from, to, pos, start}.
+local function losses(room, above)
+  local all, out = redis.call('HGETALL', base .. 'g:' .. room), {}
+  for i = 1, #all, 2 do
+    local from, to, pos, start = string.match(all[i + 1], '^(%d+) (%d+) (%d+) (%d+)$')
+    if tonumber(pos) > above then out[#out + 1] = {all[i], from, to, pos, start} end
+  end
+  return out
 end
