@@ -10,6 +10,7 @@
 #   ANTCHAT_TEST_CHROME  a Chromium or Chrome
 #   ANTCHAT_TEST_NODE    a Node, 20 or newer
 #   ANTCHAT_TEST_REDIS   a redis-server
+#   ANTCHAT_TEST_PROMTOOL  Prometheus's promtool
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 root=$(cd ../.. && pwd)
@@ -55,6 +56,13 @@ find_redis() {
   fi
   command -v redis-server
 }
+find_promtool() {
+  if [ -n "${ANTCHAT_TEST_PROMTOOL:-}" ]; then
+    [ -x "$ANTCHAT_TEST_PROMTOOL" ] && echo "$ANTCHAT_TEST_PROMTOOL"
+    return
+  fi
+  command -v promtool
+}
 # A C compiler, since the race detector needs cgo.
 find_cc() {
   local cc
@@ -80,6 +88,7 @@ look() {
   if ! has npm; then need "npm" npm; fi
   if ! find_node >/dev/null; then need "Node $node_least or newer (https://nodejs.org, or set ANTCHAT_TEST_NODE)" nodejs; fi
   if ! find_redis >/dev/null; then need "redis-server (or set ANTCHAT_TEST_REDIS)" redis-server; fi
+  if ! find_promtool >/dev/null; then need "promtool (or set ANTCHAT_TEST_PROMTOOL)" prometheus; fi
   if ! find_chrome >/dev/null; then need "Chromium (or set ANTCHAT_TEST_CHROME)" chromium; fi
   if ! font ko || ! font ja; then need "a CJK font" fontconfig fonts-noto-cjk; fi
   if ! font und-zsye; then need "an emoji font" fontconfig fonts-noto-color-emoji; fi
@@ -87,7 +96,8 @@ look() {
 
 look
 if [ ${#packages[@]} -gt 0 ] && debian; then
-  # A redis-server package starts a service; the tests start their own.
+  # The packages of redis-server and prometheus would start services, which
+  # nobody here needs.
   export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
   echo "setup: installing ${packages[*]}"
   if ! { apt-get update -q && apt-get install -q -y --no-install-recommends "${packages[@]}"; } >"$cache/apt.log" 2>&1 </dev/null; then
@@ -131,5 +141,6 @@ fi
   printf 'export ANTCHAT_TEST_NODE=%q\n' "$node"
   printf 'export ANTCHAT_TEST_CHROME=%q\n' "$(find_chrome)"
   printf 'export ANTCHAT_TEST_REDIS=%q\n' "$(find_redis)"
+  printf 'export ANTCHAT_TEST_PROMTOOL=%q\n' "$(find_promtool)"
 } >"$out.new"
 mv "$out.new" "$out"

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -57,9 +58,10 @@ func newEverything(t *testing.T) *everything {
 	m.Gateway(slog.New(slog.DiscardHandler), func(*http.Request) string { return "" })
 	eio := engineio.NewServer(func(*engineio.Session) engineio.Handler { return nil }, engineio.Options{})
 	t.Cleanup(func() {
-		_ = eio.Close(t.Context())
-		_ = l.Close(t.Context())
-		_ = r.Close(t.Context())
+		ctx := context.Background() // t.Context has ended
+		_ = eio.Close(ctx)
+		_ = l.Close(ctx)
+		_ = r.Close(ctx)
 	})
 	m.Watch(Watched{Engine: eio, MaxSessions: 1000, Local: l})
 	fleet.Watch(Watched{Redis: r})
