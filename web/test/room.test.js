@@ -5,19 +5,21 @@ import { Room } from "../page/app/room.js";
 
 test("people come and go, and a name may be there twice", () => {
   const room = new Room("lobby");
-  room.people(3, ["나", { username: "Bo" }, "Al"]);
-  assert.deepEqual(room.users.toSorted(), ["Al", "Bo", "나"].toSorted());
-  room.arrived("Bo", 4);
-  room.left("Bo", 3);
-  assert.equal(room.users.filter((name) => name === "Bo").length, 1);
+  room.people(3, [{ username: "나" }, { username: "Bo", user: "b1" }, { username: "Al" }]);
+  assert.deepEqual(room.users.map((one) => one.username).toSorted(), ["Al", "Bo", "나"].toSorted());
+  room.arrived({ username: "Bo", user: "b2", numUsers: 4 });
+  room.left({ username: "Bo", user: "b1", numUsers: 3 });
+  assert.deepEqual(room.users.filter((one) => one.username === "Bo"), [{ username: "Bo", user: "b2" }], "the other one stays");
   assert.equal(room.numUsers, 3);
-  room.left("nobody", 3);
+  room.left({ username: "nobody", numUsers: 3 });
   assert.equal(room.users.length, 3);
+  room.left({ username: "Al", numUsers: 2 });
+  assert.equal(room.users.length, 2, "known by the name alone");
 });
 
 test("the list of names is bounded, the number is not", () => {
   const room = new Room("lobby");
-  for (let i = 1; i <= 1000; i++) room.arrived(`p${i}`, i);
+  for (let i = 1; i <= 1000; i++) room.arrived({ username: `p${i}`, user: `u${i}`, numUsers: i });
   assert.equal(room.users.length, 500);
   assert.equal(room.numUsers, 1000);
 });
@@ -33,8 +35,8 @@ test("writing ends by itself", () => {
 
 test("who leaves writes no more", () => {
   const room = new Room("lobby");
-  room.people(1, ["Bo"]);
+  room.people(1, [{ username: "Bo" }]);
   room.types("Bo");
-  room.left("Bo", 0);
+  room.left({ username: "Bo", numUsers: 0 });
   assert.deepEqual(room.writers(), []);
 });

@@ -6,6 +6,8 @@ interface Message {
   message: string;
   room: string;
   id?: string;
+  /** The public id of who wrote it. */
+  user?: string;
   seq: number;
   /** Milliseconds since 1970, by the server's clock. */
   ts: number;
@@ -17,7 +19,11 @@ interface Gap {
   to: number;
 }
 
-type Person = string | { username: string };
+interface Person {
+  username: string;
+  /** The public id; absent when it was not told. */
+  user?: string;
+}
 
 interface Joined {
   room: string;

@@ -23,7 +23,7 @@ export class Chat {
    * @param {import("./identity.js").Identity} needs.identity
    * @param {import("./keep.js").Keep} needs.keep
    * @param {import("./outbox.js").Outbox} needs.outbox
-   * @param {(session: string, listener: Listener) => import("./connection.js").Connection} needs.connect
+   * @param {(auth: () => object, listener: Listener) => import("./connection.js").Connection} needs.connect
    * @param {() => void} needs.changed something is to be drawn again
    * @param {(room: Room, message: Message) => void} needs.heard a message of somebody else came in
    */
@@ -44,12 +44,21 @@ export class Chat {
     this.recounting = false;
     /** The server did not take the name; "": it did, or was not asked. */
     this.nameRefused = "";
+    /** A name must be chosen. With a token the server may know one. */
+    this.nameWanted = identity.name === "" && identity.token === "";
+    /** Why a token must be shown; "": it need not. */
+    this.tokenWanted = "";
+    /** When the token shown ends, milliseconds since 1970; 0: not soon. */
+    this.tokenEnds = 0;
+    /** The person's own public id; "": not told yet. */
+    this.me = String(keep.read("me") ?? "");
     this.#recall();
     this.active = this.#room(LOBBY);
 
-    this.connection = connect(identity.session, {
+    this.connection = connect(() => identity.auth, {
       connected: (recovered) => void this.#connected(recovered),
       disconnected: () => this.#disconnected(),
+      refused: (code) => (this.tokenWanted = code),
       changed,
     });
     this.sender = new Sender({
@@ -71,9 +80,48 @@ export class Chat {
   start(name) {
     this.identity.name = name;
     this.nameRefused = "";
+    this.nameWanted = false;
     if (this.connection.state === "connected") void this.#connected(false);
     else this.connection.now();
     this.changed();
+  }
+
+  /**
+   * The person shows a token: the first, or one in the place of one that ends.
+   * @param {string} token
+   */
+  async signIn(token) {
+    this.identity.token = token;
+    this.nameWanted = false;
+    this.tokenWanted = "";
+    if (this.connection.state === "connected") {
+      try {
+        await this.connection.request("refresh token", token);
+        this.tokenEnds = 0;
+      } catch (error) {
+        this.tokenWanted = /** @type {Refusal} */ (error).code;
+      }
+    } else {
+      this.connection.now();
+    }
+    this.changed();
+  }
+
+  /** The person wants to show another token. */
+  signInAgain() {
+    this.tokenWanted = "token_expired";
+    this.changed();
+  }
+
+  /**
+   * Opens the direct room with somebody.
+   * @param {Person} person
+   */
+  openDirect({ user, username }) {
+    if (!user || !this.me || user === this.me) return;
+    const name = `@${[user, this.me].sort().join(".")}`;
+    this.#room(name).partner = username;
+    this.open(name);
   }
 
   /**
@@ -209,18 +257,31 @@ export class Chat {
     const roomOf = (payload) => this.rooms.get(payload?.room ?? LOBBY);
 
     on("new message", (message) => this.#add(message));
-    on("user joined", (p) => this.#recount(roomOf(p)?.arrived(p.username, p.numUsers)));
-    on("user left", (p) => this.#recount(roomOf(p)?.left(p.username, p.numUsers)));
+    on("user joined", (p) => this.#recount(roomOf(p)?.arrived(p)));
+    on("user left", (p) => this.#recount(roomOf(p)?.left(p)));
     on("room users", (p) => roomOf(p)?.people(p.numUsers));
     on("typing", (p) => p.username !== this.identity.name && roomOf(p)?.types(p.username));
     on("stop typing", (p) => roomOf(p)?.typing.delete(p.username));
+    // What this person does elsewhere, and what is written to the person.
+    on("joined room", ({ room }) => this.#enter(room));
+    on("left room", ({ room }) => this.#leftElsewhere(room));
+    on("direct message", (news) => {
+      const room = this.rooms.get(news.room) ?? this.#room(news.room);
+      if (news.user !== this.me) room.partner = news.username;
+      if (room.read < 0) room.read = news.user === this.me ? news.seq : news.seq - 1;
+      this.#enter(news.room, () => {
+        const message = room.timeline.messages.findLast((m) => m.seq === news.seq);
+        if (message && news.user !== this.me) this.heard(room, message);
+      });
+    });
+    on("token expiring", ({ expires }) => (this.tokenEnds = expires));
     on("room gap", (gap) => {
       const room = roomOf(gap);
       if (!room) return;
       room.epoch = gap.epoch ?? room.epoch;
       room.timeline.gap(gap);
     });
-    for (const event of ["user joined", "user left", "room users", "typing", "stop typing", "room gap"]) on(event, this.changed);
+    for (const event of ["user joined", "user left", "room users", "typing", "stop typing", "room gap", "token expiring"]) on(event, this.changed);
   }
 
   /**
@@ -237,14 +298,37 @@ export class Chat {
     }, 1000 + Math.random() * 2000);
   }
 
+  /**
+   * @param {string} name
+   * @param {() => void} [entered]
+   */
+  #enter(name, entered) {
+    const room = this.#room(name);
+    this.#remember();
+    this.changed();
+    if (!room.joined && this.connection.state === "connected") void this.#join(room).then(entered);
+  }
+
+  /** @param {string} name */
+  #leftElsewhere(name) {
+    const room = this.rooms.get(name);
+    if (room) void this.leave(room);
+  }
+
   /** @param {boolean} recovered */
   async #connected(recovered) {
-    const { name } = this.identity;
+    const { name, token } = this.identity;
+    this.tokenWanted = "";
+    this.tokenEnds = 0;
     if (!recovered) for (const room of this.rooms.values()) room.joined = false;
-    if (!name) return;
+    if (!name && !token) return;
     try {
       const answer = await this.connection.request("add user", name);
       if (typeof answer.username === "string") this.identity.name = answer.username;
+      if (typeof answer.user === "string" && answer.user !== this.me) {
+        this.me = answer.user;
+        this.keep.write("me", this.me);
+      }
       for (const known of answer.rooms ?? []) if (typeof known === "string") this.#room(known);
     } catch (error) {
       const { code, retryable } = /** @type {Refusal} */ (error);
@@ -252,8 +336,10 @@ export class Chat {
         if (this.connection.state === "connected") setTimeout(() => void this.#connected(recovered), 3000);
         return;
       }
+      // The token has no name in it, or the name was not taken.
       this.identity.name = "";
-      this.nameRefused = code;
+      this.nameRefused = name ? code : "";
+      this.nameWanted = true;
       this.changed();
       return;
     }
@@ -285,6 +371,7 @@ export class Chat {
       room.people(answer.numUsers, answer.users);
       room.joined = true;
       room.refused = "";
+      if (room.direct) this.#introduce(room, [...answer.users, ...answer.messages]);
       if (room.read < 0 || room.read > answer.seq) room.read = answer.seq;
       room.unread = Math.max(0, answer.seq - room.read);
       if (room === this.active) this.attend(this.attentive);
@@ -304,6 +391,7 @@ export class Chat {
     const mine = this.#mine(message);
     if (room.timeline.add([message]).length === 0) return;
     room.typing.delete(message.username);
+    if (room.direct) this.#introduce(room, [message]);
     if (room.timeline.hole()) setTimeout(() => this.#fill(room), HOLE_PATIENCE);
     if (!mine) {
       if (message.seq > room.read) room.unread++;
@@ -317,11 +405,31 @@ export class Chat {
    * A message of this browser's, seen in the room, is stored, even if its answer got lost.
    * @param {Message} message
    */
-  #mine({ id, seq }) {
-    if (!id || !this.own.is(id, seq)) return false;
+  #mine({ id, seq, user }) {
+    if (!id || !this.own.is(id, seq)) return user !== undefined && user === this.me;
     this.own.add(id, seq);
     if (this.outbox.has(id)) this.outbox.drop(id);
     return true;
+  }
+
+  /**
+   * Whether this person wrote it, here or on another device.
+   * @param {Message} message
+   */
+  isMine({ id, seq, user }) {
+    return this.own.is(id ?? "", seq) || (user !== undefined && user === this.me);
+  }
+
+  /**
+   * Learns what the other one in a direct room is called.
+   * @param {Room} room
+   * @param {Person[]} people the last counts
+   */
+  #introduce(room, people) {
+    const other = people.findLast(({ user }) => user !== undefined && user !== this.me);
+    if (!other || other.username === room.partner) return;
+    room.partner = other.username;
+    this.#remember();
   }
 
   /** @param {Room} room */
@@ -365,14 +473,16 @@ export class Chat {
     this.#room(LOBBY);
     const known = this.keep.read("rooms");
     if (!Array.isArray(known)) return;
-    for (const { name, read } of known.slice(0, MAX_ROOMS)) {
+    for (const { name, read, partner } of known.slice(0, MAX_ROOMS)) {
       if (typeof name !== "string") continue;
-      this.#room(name).read = Number.isSafeInteger(read) ? read : -1;
+      const room = this.#room(name);
+      room.read = Number.isSafeInteger(read) ? read : -1;
+      room.partner = typeof partner === "string" ? partner : "";
     }
   }
 
   #remember() {
-    const known = [...this.rooms.values()].map(({ name, read }) => ({ name, read }));
+    const known = [...this.rooms.values()].map(({ name, read, partner }) => ({ name, read, partner }));
     this.keep.write("rooms", known.slice(0, MAX_ROOMS));
   }
 }

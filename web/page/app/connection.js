@@ -4,12 +4,16 @@
 
 import { io } from "../socket.io/socket.io.esm.min.js";
 
-/** @typedef {"connecting" | "connected" | "waiting" | "offline"} State */
+/**
+ * Refused is for good, until the person signs in anew.
+ * @typedef {"connecting" | "connected" | "waiting" | "offline" | "refused"} State
+ */
 
 /**
  * @typedef {object} Listener
  * @property {(recovered: boolean) => void} connected
  * @property {() => void} disconnected
+ * @property {(code: string) => void} refused a token is needed, or another one
  * @property {() => void} changed state, retryAt or refusal changed
  */
 
@@ -18,10 +22,10 @@ const LONGEST_PAUSE = 30_000;
 
 export class Connection {
   /**
-   * @param {string} session
+   * @param {() => object} auth what to show, asked at each attempt
    * @param {Listener} listener
    */
-  constructor(session, listener) {
+  constructor(auth, listener) {
     /** @type {State} */
     this.state = "connecting";
     /** When the next attempt comes, milliseconds since 1970; 0: none is set. */
@@ -34,16 +38,20 @@ export class Connection {
     this.timer = undefined;
 
     const path = new URL("socket.io/", document.baseURI).pathname;
-    this.socket = io(location.origin, { path, auth: { session }, autoConnect: false, reconnection: false });
+    this.socket = io(location.origin, { path, auth: (/** @type {(shown: object) => void} */ show) => show(auth()), autoConnect: false, reconnection: false });
     this.socket.on("connect", () => this.#up());
-    this.socket.on("disconnect", () => this.#down(""));
-    this.socket.on("connect_error", (error) => this.#down(error?.data ? String(error.message) : ""));
-    addEventListener("online", () => this.now());
+    this.socket.on("disconnect", () => this.#down("", ""));
+    this.socket.on("connect_error", (error) => this.#down(error?.data ? String(error.message) : "", String(error?.data?.code ?? "")));
+    addEventListener("online", () => this.#wake());
     addEventListener("offline", () => this.listener.changed());
     // A phone that wakes up, or a page that comes back from the browser's
     // cache, should not wait for a timer that slept too.
-    addEventListener("pageshow", () => this.now());
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.now());
+    addEventListener("pageshow", () => this.#wake());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#wake());
+  }
+
+  #wake() {
+    if (this.state !== "refused") this.now();
   }
 
   /** Connects, at once if it is waiting for its next attempt. */
@@ -101,17 +109,26 @@ export class Connection {
     this.listener.changed();
   }
 
-  /** @param {string} refusal */
-  #down(refusal) {
+  /**
+   * @param {string} refusal
+   * @param {string} code
+   */
+  #down(refusal, code) {
     const was = this.state;
     this.refusal = refusal;
+    clearTimeout(this.timer);
+    if (code.startsWith("token_")) {
+      this.state = "refused";
+      this.listener.refused(code);
+      this.listener.changed();
+      return;
+    }
     // The first attempt comes soon but not at the same instant for all: the
     // others lost the same server.
     const pause = Math.min(LONGEST_PAUSE, 1000 * 2 ** this.failures++) * (0.75 + Math.random() / 2);
     this.retryAt = Date.now() + pause;
     this.state = navigator.onLine ? "waiting" : "offline";
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.now(), pause);
+    this.timer = setTimeout(() => this.#wake(), pause);
     if (was === "connected") this.listener.disconnected();
     this.listener.changed();
   }

@@ -28,9 +28,23 @@ export class Identity {
     this.local.write("name", name);
   }
 
+  /** What the person's platform has signed, where the server asks for it; "": nothing. */
+  get token() {
+    return string(this.local.read("token")) ?? "";
+  }
+
+  set token(token) {
+    this.local.write("token", token);
+  }
+
+  /** What the server is shown at each connection. */
+  get auth() {
+    return this.token ? { session: this.session, token: this.token } : { session: this.session };
+  }
+
   /** A name belongs to its session, so another name starts as another person. */
   forget() {
-    for (const key of ["session", "name"]) this.local.drop(key);
+    for (const key of ["session", "name", "token", "rooms"]) this.local.drop(key);
   }
 }
 

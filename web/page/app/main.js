@@ -40,7 +40,7 @@ const chat = new Chat({
   identity,
   keep,
   outbox,
-  connect: (session, listener) => new Connection(session, listener),
+  connect: (auth, listener) => new Connection(auth, listener),
   changed,
   heard: (room, message) => {
     notify.heard(room.name, message);
@@ -53,7 +53,10 @@ const panels = new Panels((panel) => void (panel === "people" ? chat.who() : cha
 const find = new Find();
 const messages = new Messages(chat, find);
 const status = new Status(chat);
-const people = new People(chat);
+const people = new People(chat, () => {
+  panels.close();
+  text.focus();
+});
 const views = [
   new Welcome(chat, () => requestAnimationFrame(() => text.focus())),
   new Rooms(chat, () => {
@@ -121,7 +124,16 @@ setInterval(() => {
   void chat.sender.poke();
 }, 1000);
 
+/** The address may name a room, or bring a token: #token=…&room=… */
 function openFromAddress() {
+  const brought = new URLSearchParams(location.hash.slice(1));
+  const token = brought.get("token");
+  if (token) {
+    history.replaceState(null, "", location.pathname + location.search);
+    void chat.signIn(token);
+    if (brought.get("room")) chat.open(decode(brought.get("room") ?? ""));
+    return;
+  }
   const name = decode(location.hash.slice(1));
   if (name) chat.open(name);
 }

@@ -15,8 +15,10 @@ export class Room {
     this.timeline = new Timeline();
     this.epoch = "";
     this.numUsers = 0;
-    /** @type {string[]} */
+    /** @type {Person[]} */
     this.users = [];
+    /** In a direct room, what the other one is called, as far as is known. */
+    this.partner = "";
     /** @type {Map<string, number>} who writes, until when */
     this.typing = new Map();
     this.unread = 0;
@@ -40,26 +42,20 @@ export class Room {
    */
   people(numUsers, users) {
     this.numUsers = Number.isFinite(numUsers) ? numUsers : this.numUsers;
-    if (users) this.users = users.slice(0, MAX_NAMES).map((user) => (typeof user === "string" ? user : user.username));
-    this.users.sort((a, b) => a.localeCompare(b));
+    if (users) this.users = users.slice(0, MAX_NAMES);
+    this.users.sort((a, b) => a.username.localeCompare(b.username));
   }
 
-  /**
-   * @param {string} username
-   * @param {number} numUsers
-   */
-  arrived(username, numUsers) {
-    const users = this.users.length < MAX_NAMES ? [...this.users, username] : this.users;
+  /** @param {Person & {numUsers: number}} somebody */
+  arrived({ username, user, numUsers }) {
+    const users = this.users.length < MAX_NAMES ? [...this.users, { username, user }] : this.users;
     this.people(numUsers, users);
     return this;
   }
 
-  /**
-   * @param {string} username
-   * @param {number} numUsers
-   */
-  left(username, numUsers) {
-    const i = this.users.indexOf(username);
+  /** @param {Person & {numUsers: number}} somebody */
+  left({ username, user, numUsers }) {
+    const i = this.users.findIndex((one) => (user ? one.user === user : one.username === username));
     if (i >= 0) this.users.splice(i, 1);
     this.people(numUsers);
     this.typing.delete(username);
@@ -81,6 +77,16 @@ export class Room {
   writers(now = Date.now()) {
     for (const [username, until] of this.typing) if (until <= now) this.typing.delete(username);
     return [...this.typing.keys()];
+  }
+
+  /** Between two people. */
+  get direct() {
+    return this.name.startsWith("@");
+  }
+
+  /** What it is called before the person. */
+  get title() {
+    return this.direct ? this.partner || "…" : this.name;
   }
 
   /** The person has seen what is there. @returns {boolean} whether that is news */

@@ -60,7 +60,7 @@ export class Composer {
 
   draw() {
     const { active } = this.chat;
-    this.text.placeholder = words().writeTo({ room: active.name });
+    this.text.placeholder = words().writeTo({ room: active.title });
     if (active === this.room) return;
     this.#quiet();
     this.room = active;

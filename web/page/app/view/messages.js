@@ -73,7 +73,7 @@ export class Messages {
     const lang = w.today;
     if (room.refused) yield note("refused", w.refusedRoom({ reason: reason(room.refused) }));
     if (timeline.hasOlder) yield note("older", w.loading);
-    else if (room.joined && timeline.messages.length > 0) yield note("beginning", w.beginning({ room: room.name }));
+    else if (room.joined && timeline.messages.length > 0) yield note("beginning", room.direct ? w.beginningDirect({ name: room.title }) : w.beginning({ room: room.name }));
 
     /** @type {Message | null} */
     let above = null;
@@ -88,8 +88,8 @@ export class Messages {
         yield note(`day ${new Date(m.ts).toDateString()}`, dayOf(m.ts), "day");
         above = null;
       }
-      const mine = this.chat.own.is(m.id ?? "", m.seq);
-      const first = above === null || above.username !== m.username || m.ts - above.ts > TOGETHER || this.chat.own.is(above.id ?? "", above.seq) !== mine;
+      const mine = this.chat.isMine(m);
+      const first = above === null || above.username !== m.username || m.ts - above.ts > TOGETHER || this.chat.isMine(above) !== mine;
       yield {
         key: `m ${m.seq}`,
         same: `${m.ts} ${m.id} ${mine} ${first} ${lang}${looked.has(m.seq) ? ` ${find.current === m.seq} ${find.text}` : ""}`,

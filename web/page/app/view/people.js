@@ -1,19 +1,23 @@
 // Who is in the active room, and who writes.
 
 import { words } from "../words/words.js";
-import { avatar, byID, el, reconcile, say } from "./dom.js";
+import { avatar, button, byID, el, reconcile, say } from "./dom.js";
 
 export class People {
-  /** @param {import("../chat.js").Chat} chat */
-  constructor(chat) {
+  /**
+   * @param {import("../chat.js").Chat} chat
+   * @param {() => void} chosen
+   */
+  constructor(chat, chosen) {
     this.chat = chat;
+    this.chosen = chosen;
     this.list = byID("people-list", HTMLElement);
     this.typing = byID("typing", HTMLElement);
   }
 
   draw() {
     const w = words();
-    const { active, identity } = this.chat;
+    const { active, identity, me } = this.chat;
     const count = active.numUsers;
     say(byID("head-count", HTMLElement), count.toLocaleString());
     say(byID("head-count-words", HTMLElement), w.peopleCount({ count }));
@@ -22,19 +26,26 @@ export class People {
 
     /** @type {Map<string, number>} names need not be unique */
     const seen = new Map();
-    let me = false;
-    const lines = active.users.map((name) => {
-      const nth = seen.get(name) ?? 0;
-      seen.set(name, nth + 1);
-      const you = name === identity.name && !me;
-      me ||= you;
+    let found = false;
+    const lines = active.users.map((person) => {
+      const { username, user } = person;
+      const nth = seen.get(username) ?? 0;
+      seen.set(username, nth + 1);
+      const you = user && me ? user === me : username === identity.name && !found;
+      found ||= you;
       return {
-        key: `${name}\n${nth}`,
-        same: `${you} ${w.you}`,
+        key: user ?? `${username}\n${nth}`,
+        same: `${username} ${you} ${w.you}`,
         make: () => {
-          const item = el("li", "person", avatar(name), el("span", "grow", name));
-          if (you) item.append(el("span", "muted", w.you));
-          return item;
+          const name = el("span", "grow", username);
+          if (you || !user) return el("li", "person", avatar(username), name, you ? el("span", "muted", w.you) : "");
+          const write = button("person-link", "", () => {
+            this.chat.openDirect(person);
+            this.chosen();
+          });
+          write.append(avatar(username), name, el("span", "hidden-label", w.writeDirect));
+          write.title = w.writeDirect;
+          return el("li", "", write);
         },
       };
     });

@@ -1,7 +1,7 @@
 // The rooms: those that the person is in, and those that there are.
 
 import { words } from "../words/words.js";
-import { button, byID, el, reconcile, say } from "./dom.js";
+import { avatar, button, byID, el, reconcile, say } from "./dom.js";
 
 export class Rooms {
   /**
@@ -35,10 +35,10 @@ export class Rooms {
         const active = room === this.chat.active;
         return {
           key: room.name,
-          same: `${active} ${room.unread} ${w.leave}`,
+          same: `${room.title} ${active} ${room.unread} ${w.leave}`,
           make: () => {
             const open = button("room-link", "", () => this.#open(room.name));
-            open.append(el("span", "hash", "#"), el("span", "grow", room.name));
+            open.append(room.direct ? avatar(room.title) : el("span", "hash", "#"), el("span", "grow", room.title));
             if (active) open.setAttribute("aria-current", "page");
             if (room.unread > 0) {
               const badge = el("span", "badge", room.unread > 99 ? "99+" : String(room.unread));
@@ -48,7 +48,7 @@ export class Rooms {
             const item = el("li", active ? "active" : "", open);
             if (room.name !== "lobby") {
               const leave = button("icon leave", "×", () => void this.chat.leave(room));
-              leave.setAttribute("aria-label", w.leaveRoom({ room: room.name }));
+              leave.setAttribute("aria-label", w.leaveRoom({ room: room.title }));
               leave.title = w.leave;
               item.append(leave);
             }
@@ -75,12 +75,14 @@ export class Rooms {
     );
     this.none.hidden = others.length > 0;
     this.more.hidden = !this.chat.directoryMore;
-    say(byID("room-title", HTMLElement), this.chat.active.name);
+    const title = byID("room-title", HTMLElement);
+    say(title, this.chat.active.title);
+    title.classList.toggle("direct", this.chat.active.direct);
     const elsewhere = this.chat.unread - this.chat.active.unread;
     const badge = byID("elsewhere", HTMLElement);
     badge.hidden = elsewhere === 0;
     say(badge, elsewhere > 99 ? "99+" : String(elsewhere));
-    document.title = this.chat.unread > 0 ? `(${this.chat.unread}) ${w.appName}` : `${this.chat.active.name} · ${w.appName}`;
+    document.title = this.chat.unread > 0 ? `(${this.chat.unread}) ${w.appName}` : `${this.chat.active.title} · ${w.appName}`;
   }
 
   /** @param {string} room */

@@ -1,17 +1,20 @@
 // The state of the connection, in plain words.
 
-import { words } from "../words/words.js";
+import { timeOf, words } from "../words/words.js";
 import { byID, say } from "./dom.js";
 
 export class Status {
   /** @param {import("../chat.js").Chat} chat */
   constructor(chat) {
+    this.chat = chat;
     this.connection = chat.connection;
     this.state = byID("state", HTMLElement);
     this.trouble = byID("trouble", HTMLElement);
     this.text = byID("trouble-text", HTMLElement);
     this.tryNow = byID("try-now", HTMLButtonElement);
     this.tryNow.addEventListener("click", () => this.connection.now());
+    this.signIn = byID("sign-in-again", HTMLButtonElement);
+    this.signIn.addEventListener("click", () => chat.signInAgain());
     this.wasConnected = false;
   }
 
@@ -22,12 +25,14 @@ export class Status {
     this.wasConnected ||= !down;
     this.state.dataset.state = state;
     // Only this is read out: the countdown beside it changes every second.
-    say(this.state, { connected: w.connected, connecting: w.connecting, waiting: w.notConnected, offline: w.offlineShort }[state]);
+    say(this.state, { connected: w.connected, connecting: w.connecting, waiting: w.notConnected, refused: w.notConnected, offline: w.offlineShort }[state]);
     const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
     const lost = refusal ? w.refusedConnection({ reason: refusal }) : w.reconnecting({ seconds });
-    say(this.text, state === "offline" ? w.offline : state === "waiting" ? lost : down ? w.connecting : "");
+    const ends = this.chat.tokenEnds > 0 && !down;
+    say(this.text, ends ? w.tokenEnds({ time: timeOf(this.chat.tokenEnds) }) : state === "offline" ? w.offline : state === "waiting" ? lost : down ? w.connecting : "");
     this.trouble.dataset.state = state;
-    this.trouble.hidden = !down || (state === "connecting" && !this.wasConnected);
-    this.tryNow.hidden = state === "connecting";
+    this.trouble.hidden = !ends && (!down || (state === "connecting" && !this.wasConnected));
+    this.tryNow.hidden = ends || state === "connecting" || state === "refused";
+    this.signIn.hidden = !ends;
   }
 }

@@ -13,6 +13,17 @@ export const en = {
   /** @param {{name: string}} p */
   youAre: ({ name }) => `You are ${name}`,
 
+  signIn: "Sign in",
+  signInHint: "This server lets in who has a token. The platform that sent you here gives you one.",
+  yourToken: "Your token",
+  signInAgain: "Sign in again",
+  /** @param {{reason: string}} p */
+  refusedToken: ({ reason }) => `That did not work: ${reason}`,
+  /** @param {{time: string}} p */
+  tokenEnds: ({ time }) => `Your sign-in ends at ${time}.`,
+  reasonTokenInvalid: "this server does not take that token",
+  reasonTokenExpired: "the token has ended",
+
   rooms: "Rooms",
   yourRooms: "Your rooms",
   otherRooms: "Other rooms",
@@ -45,6 +56,9 @@ export const en = {
   emptyRoom: "Nothing has been said here yet. Begin!",
   /** @param {{room: string}} p */
   beginning: ({ room }) => `This is where ${room} begins.`,
+  /** @param {{name: string}} p */
+  beginningDirect: ({ name }) => `Only you and ${name} can read what is said here.`,
+  writeDirect: "Write a direct message",
   loading: "Loading older messages…",
   today: "Today",
   yesterday: "Yesterday",
@@ -98,6 +112,7 @@ export const en = {
   reasonText: "the server does not accept this text",
   reasonName: "a name is one line of at most 32 characters",
   reasonRoom: "a room's name is one line of at most 64 characters",
+  reasonForbidden: "you may not do that here",
   reasonNotMember: "you are not in this room",
   reasonTooManyRooms: "you are in too many rooms, so leave one first",
   /** @param {{code: string}} p */

@@ -98,6 +98,9 @@ const reasons = {
   invalid_message: "reasonText",
   id_conflict: "reasonUnsure",
   not_member: "reasonNotMember",
+  forbidden: "reasonForbidden",
+  token_invalid: "reasonTokenInvalid",
+  token_expired: "reasonTokenExpired",
   too_many_rooms: "reasonTooManyRooms",
 };
 

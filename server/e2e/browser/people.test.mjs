@@ -1,0 +1,114 @@
+// Our page: people who sign in, write to each other alone, and use two devices.
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { after, before, test } from "node:test";
+
+import { antchat } from "../interop/antchat.mjs";
+import { line, newRoom, open, person, profile, say, server, shown, until } from "./chromium.mjs";
+
+const secret = "a secret that nobody else has, 32+";
+
+/** @type {Awaited<ReturnType<typeof antchat>>} a server that asks for tokens */
+let strict;
+before(async () => {
+  strict = await antchat({ ANTCHAT_AUTH_MODE: "token", ANTCHAT_AUTH_SECRET: secret, ANTCHAT_AUTH_WARNING: "5m" });
+});
+after(() => strict?.remove());
+
+/**
+ * @param {object} claims
+ * @param {number} seconds until it ends
+ */
+function token(claims, seconds = 3600) {
+  const part = (/** @type {object} */ value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ exp: Math.floor(Date.now() / 1000) + seconds, ...claims })}`;
+  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
+}
+
+/** @param {import("playwright-core").Page} page @param {string} text */
+async function show(page, text) {
+  await page.fill("#token", text);
+  await page.locator("#token-form button").click();
+}
+
+test("a token opens the door, and says what one is called", async () => {
+  const page = await open(await profile(), `${strict.url}/`);
+  await page.locator("#token").waitFor();
+  await show(page, "no token at all");
+  await page.locator("#token-problem", { hasText: "does not take that token" }).waitFor();
+  await show(page, token({ sub: "mina", name: "Mina" }, -3600));
+  await page.locator("#token-problem", { hasText: "has ended" }).waitFor();
+  await show(page, token({ sub: "mina", name: "Mina" }));
+  await page.waitForSelector("#state[data-state=connected]");
+  await page.locator("#me", { hasText: "You are Mina" }).waitFor();
+  await say(page, "signed in");
+  await line(page, "signed in").waitFor();
+  await page.reload();
+  await page.locator("#me", { hasText: "You are Mina" }).waitFor();
+});
+
+test("a token without a name: one is asked for", async () => {
+  const page = await open(await profile(), `${strict.url}/#token=${token({ sub: "anonymous" })}&room=tea`);
+  await page.locator("#name").fill("Nam");
+  await page.keyboard.press("Enter");
+  await page.locator("#me", { hasText: "You are Nam" }).waitFor();
+  await page.locator("#room-title", { hasText: "tea" }).waitFor();
+  assert.ok(!page.url().includes("token"), "the token stays in no address");
+});
+
+test("a token that ends soon is told, and a new one goes on without a break", async () => {
+  const page = await open(await profile(), `${strict.url}/#token=${token({ sub: "olu", name: "Olu" }, 120)}`);
+  await page.locator("#trouble-text", { hasText: "Your sign-in ends at" }).waitFor();
+  await page.getByRole("button", { name: "Sign in again" }).click();
+  await show(page, token({ sub: "somebody else", name: "Olu" }));
+  await page.locator("#token-problem", { hasText: "does not take that token" }).waitFor();
+  await show(page, token({ sub: "olu", name: "Olu" }));
+  await page.locator("#trouble").waitFor({ state: "hidden" });
+  await say(page, "still here");
+  await line(page, "still here").waitFor();
+});
+
+test("two people write to each other, and nobody else sees it", async () => {
+  const room = newRoom();
+  const mina = await person("Mina", { room });
+  const jihun = await person("지훈", { room });
+  const eve = await person("Eve", { room });
+  await mina.locator("#people-list button", { hasText: "지훈" }).click();
+  await mina.locator("#room-title", { hasText: "지훈" }).waitFor();
+  await mina.locator("#lines", { hasText: "Only you and 지훈" }).or(mina.locator("#lines > li.empty")).first().waitFor();
+  await say(mina, "between us");
+  await line(mina, "between us").waitFor();
+
+  const entry = jihun.locator("#my-rooms button", { hasText: "Mina" });
+  await entry.locator(".badge", { hasText: "1" }).waitFor();
+  await entry.click();
+  await line(jihun, "between us").waitFor();
+  await say(jihun, "아무도 몰라요");
+  await line(mina, "아무도 몰라요").waitFor();
+  await mina.locator("#lines", { hasText: "Only you and 지훈" }).waitFor();
+  assert.deepEqual(await shown(mina), ["between us", "아무도 몰라요"]);
+  assert.equal(await eve.locator("#my-rooms li").count(), 2, "lobby and the room");
+  assert.doesNotMatch((await eve.locator("#rooms").textContent()) ?? "", /between|@/);
+});
+
+test("two devices of one person are in step", async () => {
+  const claims = { sub: "two-devices", name: "Mina" };
+  const [phone, desk] = [
+    await open(await profile({ viewport: { width: 390, height: 780 } }), `${strict.url}/#token=${token(claims)}`),
+    await open(await profile(), `${strict.url}/#token=${token(claims)}`),
+  ];
+  const room = newRoom();
+  for (const page of [phone, desk]) await page.waitForSelector("#state[data-state=connected]");
+  await desk.fill("#room-name", room);
+  await desk.press("#room-name", "Enter");
+  await say(desk, "from the desk");
+  await line(desk, "from the desk").waitFor();
+
+  await phone.getByRole("button", { name: "Rooms" }).click();
+  await phone.locator("#my-rooms button", { hasText: room }).click();
+  await line(phone, "from the desk").waitFor();
+  assert.equal(await phone.locator("#lines .mine").count(), 1, "one's own, whichever device it came from");
+  await phone.getByRole("button", { name: "Rooms" }).click();
+  await phone.locator("#my-rooms li.active .leave").click();
+  await until(async () => (await desk.locator("#my-rooms li").count()) === 1, "the desk to leave too");
+});
