@@ -52,7 +52,8 @@ func rules(c *config.Config) (*chat.Rules, error) {
 func (p *program) chatOptions(rules *chat.Rules) chatapi.Options {
 	c := p.config
 	o := chatapi.Options{
-		Limits:       chat.Limits{AnnounceMax: c.Presence.AnnounceMax},
+		Limits:       chat.Limits{AnnounceMax: c.Presence.AnnounceMax, LogAge: c.Log.MaxAge},
+		KickMemory:   c.Recovery.Window,
 		Rules:        rules,
 		RelayEvents:  c.Relay.Events,
 		TokenWarning: c.Auth.Warning,

@@ -24,6 +24,8 @@ const (
 	FieldID     Field = "id"
 	FieldSecret Field = "session"
 	FieldEpoch  Field = "epoch"
+	FieldUser   Field = "user"
+	FieldReason Field = "reason"
 )
 
 // Invalid refuses a value that a client gave. Reason is a phrase that can be

@@ -23,6 +23,9 @@ type Page struct {
 	Messages []json.RawMessage // each an object with the fields of Message
 	// More: further messages remain in the direction of reading.
 	More bool
+	// Removed are seqs of messages that were removed, as entries among those read
+	// say: the messages themselves may be further back.
+	Removed []uint64
 	// Gap is what was asked for and is lost, or nil.
 	Gap *Range
 	// Lost is what else the store has lost since, of whatever epochs.
@@ -80,10 +83,9 @@ func (c *Chat) Joined(ctx context.Context, q JoinQuery, cut *adapter.LogSlice) (
 	page := c.page(cut)
 	ahead := q.Since != nil && *q.Since > cut.Head
 	if q.Since == nil || !ahead && (!cut.More || len(cut.Entries) == 0) {
-		c.fill(&page, cut.Entries, cut.More, true)
-		return page, nil
+		return page, c.fill(ctx, &page, cut.Entries, cut.More, true)
 	}
-	newest, err := c.log.Read(ctx, c.namespace, cut.Room, adapter.LogRead{Before: cut.Head + 1, Limit: c.limits.limit(q.Limit)})
+	newest, err := c.store.Read(ctx, c.namespace, cut.Room, adapter.LogRead{Before: cut.Head + 1, Limit: c.limits.limit(q.Limit)})
 	if err != nil {
 		return Page{}, fmt.Errorf("read the newest messages: %w", err)
 	}
@@ -95,8 +97,7 @@ func (c *Chat) Joined(ctx context.Context, q JoinQuery, cut *adapter.LogSlice) (
 		}
 		more = len(entries) > 0 && entries[0].Seq > first
 	}
-	c.fill(&page, entries, more, true)
-	return page, nil
+	return page, c.fill(ctx, &page, entries, more, true)
 }
 
 // History reads a page of a room.
@@ -111,7 +112,7 @@ func (c *Chat) History(ctx context.Context, room string, q HistoryQuery) (Page, 
 	} else {
 		read.After = q.After
 	}
-	slice, err := c.log.Read(ctx, c.namespace, AdapterRoom(room), read)
+	slice, err := c.store.Read(ctx, c.namespace, AdapterRoom(room), read)
 	if err != nil {
 		return Page{}, fmt.Errorf("read history: %w", err)
 	}
@@ -124,8 +125,7 @@ func (c *Chat) History(ctx context.Context, room string, q HistoryQuery) (Page, 
 		}
 		more = more && len(entries) > 0 && entries[0].Seq > *q.After+1
 	}
-	c.fill(&page, entries, more, newest)
-	return page, nil
+	return page, c.fill(ctx, &page, entries, more, newest)
 }
 
 func (c *Chat) page(s *adapter.LogSlice) Page {
@@ -139,7 +139,12 @@ func (c *Chat) page(s *adapter.LogSlice) Page {
 
 // fill puts the entries that are messages into a page, as many as its bytes
 // allow: the newest when reading the newest, else the oldest.
-func (c *Chat) fill(page *Page, entries []*adapter.Delivery, more, newest bool) {
+func (c *Chat) fill(ctx context.Context, page *Page, entries []*adapter.Delivery, more, newest bool) error {
+	page.Removed = removals(entries)
+	entries, err := c.Redacted(ctx, page.Room, entries)
+	if err != nil {
+		return err
+	}
 	size := 0
 	fits := func(d *adapter.Delivery) bool {
 		n := size
@@ -166,4 +171,5 @@ func (c *Chat) fill(page *Page, entries []*adapter.Delivery, more, newest bool) 
 			page.Messages = append(page.Messages, AppendMessage(nil, d))
 		}
 	}
+	return nil
 }

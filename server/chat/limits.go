@@ -1,5 +1,7 @@
 package chat
 
+import "time"
+
 // Limits bound what a client may make. Zero fields mean the default that is
 // named beside them. Characters are counted as [Characters] does, bytes in
 // UTF-8 after normalisation; both limits hold.
@@ -26,6 +28,9 @@ type Limits struct {
 	RoomsListed  int
 	// RoomsPerSocket bounds the rooms one socket is in (50).
 	RoomsPerSocket int
+	// LogAge is how long removed messages are remembered as such, which must be as
+	// long as the log keeps messages (7 days).
+	LogAge time.Duration
 	// AnnounceMax is the size of a room, in people, beyond which joins and
 	// leaves are no longer told one by one (200).
 	AnnounceMax int
@@ -48,6 +53,9 @@ func (l Limits) withDefaults() Limits {
 		if *f.field <= 0 {
 			*f.field = f.value
 		}
+	}
+	if l.LogAge <= 0 {
+		l.LogAge = 7 * 24 * time.Hour
 	}
 	l.HistoryDefault = min(l.HistoryDefault, l.HistoryMax)
 	return l

@@ -24,6 +24,8 @@ type Message struct {
 	ID string `json:"id"`
 	// User is the sender's public id. Messages of earlier versions have none.
 	User string `json:"user,omitempty"`
+	// Removed: its text was taken out.
+	Removed bool `json:"removed,omitempty"`
 	// Seq is the message's place in its room; with Epoch it names the message
 	// for ever.
 	Seq   uint64 `json:"seq"`
@@ -45,6 +47,7 @@ type entry struct {
 	Room     string `json:"room"`
 	ID       string `json:"id"`
 	User     string `json:"user"`
+	Removed  bool   `json:"removed,omitempty"`
 }
 
 // encodeEntry makes the event that is logged. Its payload is complete but for
@@ -71,10 +74,12 @@ func IsMessage(d *adapter.Delivery) bool {
 }
 
 // AppendMessage appends the payload of a logged message, a JSON object with
-// the fields of [Message], to dst. d must satisfy [IsMessage]. It costs one
+// the fields of [Message], or of a moderator's entry, with those of
+// [Moderation], to dst. d must satisfy [IsMessage] or [Moderates]. It costs one
 // copy: the stored bytes are not decoded.
 func AppendMessage(dst []byte, d *adapter.Delivery) []byte {
-	const open, end = len(`["` + EntryMessage + `",`), len("}]")
+	const end = len("}]")
+	open := len(`["",`) + len(d.Event.Name)
 	dst = append(dst, d.Event.Data[open:len(d.Event.Data)-end]...)
 	dst = append(dst, `,"seq":`...)
 	dst = strconv.AppendUint(dst, d.Seq, 10)

@@ -28,7 +28,7 @@ type Listed struct {
 // recovered enters with another one, so that the end of its former connection,
 // whenever it is noticed, takes nothing from it.
 func (c *Chat) Enter(ctx context.Context, room, handle string, a Author) (int, error) {
-	n, err := c.presence.Enter(ctx, c.namespace, AdapterRoom(room), handle, adapter.Person{User: a.User, Name: a.Name})
+	n, err := c.store.Enter(ctx, c.namespace, AdapterRoom(room), handle, adapter.Person{User: a.User, Name: a.Name})
 	if err != nil {
 		return 0, fmt.Errorf("enter room: %w", err)
 	}
@@ -38,12 +38,12 @@ func (c *Chat) Enter(ctx context.Context, room, handle string, a Author) (int, e
 // Exit takes Enter back. A deliberate leave counts at once; a lost connection
 // after the grace time, so that a reconnect is no news.
 func (c *Chat) Exit(room, handle, user string, deliberate bool) {
-	c.presence.Exit(c.namespace, AdapterRoom(room), handle, user, !deliberate)
+	c.store.Exit(c.namespace, AdapterRoom(room), handle, user, !deliberate)
 }
 
 // Who lists a room's people.
 func (c *Chat) Who(ctx context.Context, room string) (Roster, error) {
-	people, total, err := c.presence.People(ctx, c.namespace, AdapterRoom(room), "", c.limits.PeopleListed)
+	people, total, err := c.store.People(ctx, c.namespace, AdapterRoom(room), "", c.limits.PeopleListed)
 	if err != nil {
 		return Roster{}, fmt.Errorf("list people: %w", err)
 	}
@@ -56,7 +56,7 @@ func (c *Chat) Who(ctx context.Context, room string) (Roster, error) {
 
 // Count is how many people a room has.
 func (c *Chat) Count(ctx context.Context, room string) (int, error) {
-	_, total, err := c.presence.People(ctx, c.namespace, AdapterRoom(room), "", 0)
+	_, total, err := c.store.People(ctx, c.namespace, AdapterRoom(room), "", 0)
 	if err != nil {
 		return 0, fmt.Errorf("count people: %w", err)
 	}
@@ -172,11 +172,11 @@ func (c *Chat) ListRooms(ctx context.Context, after string, limit int, visible f
 // allRooms is a page of all rooms there are.
 func (c *Chat) allRooms(ctx context.Context, after string, limit int) (rooms []RoomInfo, more bool, err error) {
 	from := AdapterRoom(after)
-	heads, err := c.log.LogRooms(ctx, c.namespace, from, limit+1)
+	heads, err := c.store.LogRooms(ctx, c.namespace, from, limit+1)
 	if err != nil {
 		return nil, false, fmt.Errorf("list rooms: %w", err)
 	}
-	counts, err := c.presence.PresentRooms(ctx, c.namespace, from, limit+1)
+	counts, err := c.store.PresentRooms(ctx, c.namespace, from, limit+1)
 	if err != nil {
 		return nil, false, fmt.Errorf("list rooms: %w", err)
 	}

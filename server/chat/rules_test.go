@@ -96,7 +96,7 @@ func TestDecodeRefusesOtherEntries(t *testing.T) {
 }
 
 func TestAnnounce(t *testing.T) {
-	c := New("/", nil, nil, Limits{AnnounceMax: 2})
+	c := New("/", nil, Limits{AnnounceMax: 2})
 	for _, tt := range []struct {
 		count   int
 		joined  bool

@@ -15,19 +15,26 @@ type Log interface {
 	Append(ctx context.Context, a adapter.Append) (adapter.Appended, error)
 	Read(ctx context.Context, namespace, room string, r adapter.LogRead) (*adapter.LogSlice, error)
 	LogRooms(ctx context.Context, namespace, after string, limit int) ([]adapter.RoomHead, error)
+	Head(ctx context.Context, namespace, room string) (adapter.RoomHead, error)
+}
+
+// Store is what the chat needs of an adapter.
+type Store interface {
+	Log
+	adapter.Presence
+	adapter.Tables
 }
 
 // Chat is the domain over a store. It is immutable and safe for concurrent use.
 type Chat struct {
 	namespace string
-	log       Log
-	presence  adapter.Presence
+	store     Store
 	limits    Limits
 }
 
 // New makes the chat of one namespace.
-func New(namespace string, log Log, presence adapter.Presence, limits Limits) *Chat {
-	return &Chat{namespace: namespace, log: log, presence: presence, limits: limits.withDefaults()}
+func New(namespace string, store Store, limits Limits) *Chat {
+	return &Chat{namespace: namespace, store: store, limits: limits.withDefaults()}
 }
 
 // Limits are those in force.
@@ -87,7 +94,7 @@ func (c *Chat) Send(ctx context.Context, m Outgoing) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	a, err := c.log.Append(ctx, adapter.Append{
+	a, err := c.store.Append(ctx, adapter.Append{
 		Namespace: c.namespace, Room: AdapterRoom(room), Event: event,
 		Sender: m.Socket, User: m.From.User, ID: id,
 		Key: key, Digest: digest(text), Owner: m.Owner,

@@ -26,7 +26,7 @@ func newStored(t testing.TB, l Limits, o local.Options) (*Chat, *local.Adapter) 
 			t.Error(err)
 		}
 	})
-	return New("/", a, a, l), a
+	return New("/", a, l), a
 }
 
 var ann = Author{User: "s-ann", Name: "Ann"}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/chat"
 	"github.com/antchat/antchat/server/identity"
 	"github.com/antchat/antchat/server/socketio"
@@ -41,6 +40,9 @@ type Options struct {
 	// CountInterval is how often a big room is told its number of people, at
 	// most. 1 s.
 	CountInterval time.Duration
+	// KickMemory is how long a kick keeps a lost session from being continued: the
+	// recovery window. 2 min.
+	KickMemory time.Duration
 	// Backlog is how many missed messages a socket with the tutorial's
 	// vocabulary is sent at most, the newest. 1,000.
 	Backlog int
@@ -80,7 +82,7 @@ func (o Options) withDefaults() Options {
 		value time.Duration
 	}{
 		{&o.TypingExpiry, 5 * time.Second}, {&o.CountInterval, time.Second}, {&o.StoreTimeout, 10 * time.Second},
-		{&o.TokenWarning, time.Minute},
+		{&o.TokenWarning, time.Minute}, {&o.KickMemory, 2 * time.Minute},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -117,6 +119,8 @@ type API struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // never closed; one place
 	done   chan struct{} // closed by the worker
+	// moved are sockets that were put out of a room.
+	moved chan *member // never closed
 	// running is the goroutine that watches tokens.
 	running sync.WaitGroup
 
@@ -126,10 +130,7 @@ type API struct {
 }
 
 // Store is what the chat needs of an adapter.
-type Store interface {
-	chat.Log
-	adapter.Presence
-}
+type Store = chat.Store
 
 // New makes a namespace the chat's: it registers middleware, handlers and
 // rendering, so the namespace must not serve yet and must be of a server with
@@ -138,8 +139,8 @@ type Store interface {
 func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	o = o.withDefaults()
 	a := &API{
-		ns: ns, chat: chat.New(ns.Name(), store, store, o.Limits), log: store, rules: o.Rules, options: o,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		ns: ns, chat: chat.New(ns.Name(), store, o.Limits), log: store, rules: o.Rules, options: o,
+		wake: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan *member, 256),
 		typing: chat.NewTyping(o.TypingExpiry, time.Second),
 	}
 	if err := checkRelay(o.RelayEvents); err != nil {
@@ -150,6 +151,8 @@ func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	ns.OnConnect(a.connected)
 	ns.OnDisconnect(a.disconnected)
 	ns.Render(render)
+	ns.OnReplay(redactReplay)
+	ns.OnAnyOutgoing(a.alignSoon)
 	ns.OnGap(gapEvent)
 	ns.OnPresence(a.presenceEvent)
 	ns.UseEvent(a.refused)
@@ -189,6 +192,13 @@ func (a *API) handle() {
 	on(a, eventWho, a.who)
 	on(a, eventRooms, a.rooms)
 	on(a, eventRefreshToken, a.refreshToken)
+	on(a, eventRead, a.read)
+	on(a, eventRemoveMessage, a.removeMessage)
+	on(a, eventMute, a.sanction(chat.Mute))
+	on(a, eventUnmute, a.pardon(chat.Mute))
+	on(a, eventKick, a.sanction(chat.Kick))
+	on(a, eventBan, a.sanction(chat.Ban))
+	on(a, eventUnban, a.pardon(chat.Ban))
 	for _, name := range a.options.RelayEvents {
 		a.ns.Handle(name, a.relay)
 	}
@@ -236,7 +246,8 @@ func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
 // vocabulary is every name that the chat itself uses.
 var vocabulary = append(slices.Clone(Events),
 	eventLogin, eventUserJoined, eventUserLeft, eventRoomUsers, eventRoomGap, eventError,
-	eventJoinedRoom, eventLeftRoom, eventDirectMessage, eventTokenExpiring, eventSessionEnded)
+	chat.EntryRemoved, chat.EntryMuted, chat.EntryUnmuted, chat.EntryKicked, chat.EntryBanned, chat.EntryUnbanned,
+	eventRoomClosed, eventJoinedRoom, eventLeftRoom, eventDirectMessage, eventTokenExpiring, eventSessionEnded)
 
 func checkRelay(names []string) error {
 	for i, name := range names {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/antchat/antchat/adapter"
@@ -22,12 +23,18 @@ import (
 type member struct {
 	socket *socketio.Socket
 	token  *bearer // nil without tokens
-	name   string  // "" for a guest
+	// held is what held against the person at the connect; until OnConnect is done.
+	held chat.Sanctions
+	name string // "" for a guest
 	// handle is this connection's in the rosters, "" for a guest. A recovered
 	// socket keeps its id but not its handle.
 	handle string
+
+	// roster guards present: a socket may be put out of a room while it waits.
+	roster sync.Mutex
 	// present are the chat rooms whose rosters have the handle, ascending.
 	present []string
+	left    bool // the socket has ended
 }
 
 // member is a socket's, made anew for a guest.
@@ -38,12 +45,29 @@ func (a *API) member(s *socketio.Socket) *member {
 	return &member{socket: s}
 }
 
+// settle forgets what only the connect needed.
+func (m *member) settle() {
+	m.held = chat.Sanctions{}
+	if m.guest() && m.token == nil {
+		m.socket.SetLocal(nil)
+	}
+}
+
 // keep makes a member its socket's.
 func (m *member) keep() { m.socket.SetLocal(m) }
 
 // named makes the person behind the socket known by a name.
 func (m *member) named(name string) {
+	m.roster.Lock()
+	defer m.roster.Unlock()
 	m.name, m.handle = name, m.socket.ID()+"."+rand.Text()[:8]
+}
+
+// unnamed makes the person a guest again.
+func (m *member) unnamed() {
+	m.roster.Lock()
+	defer m.roster.Unlock()
+	m.name, m.handle, m.left = "", "", false
 }
 
 func (m *member) guest() bool { return m.name == "" }
@@ -155,7 +179,9 @@ func decodeText(raw json.RawMessage, s *string) (given bool, err error) {
 func (a *API) connected(ctx context.Context, s *socketio.Socket) error {
 	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 	defer cancel()
-	a.leases.add(a.member(s))
+	m := a.member(s)
+	a.leases.add(m)
+	defer m.settle()
 	switch {
 	case s.Recovered():
 		return a.resumed(ctx, s)
@@ -171,11 +197,16 @@ func (a *API) connected(ctx context.Context, s *socketio.Socket) error {
 // resumed makes a recovered socket who it was. Its presence may have ended with
 // the node that had it.
 func (a *API) resumed(ctx context.Context, s *socketio.Socket) error {
+	m := a.member(s)
+	if rooms := m.muteRooms(s.Rooms()); len(rooms) > 0 {
+		if err := s.Join(ctx, rooms...); err != nil {
+			return fmt.Errorf("join mute rooms: %w", err)
+		}
+	}
 	r, err := dataOf(s)
 	if err != nil || r.Name == "" {
 		return err
 	}
-	m := a.member(s)
 	m.named(r.Name)
 	m.keep()
 	return a.align(ctx, m)
@@ -188,11 +219,12 @@ func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
 	if err != nil {
 		return err
 	}
-	if !a.may(a.member(s), chat.Lobby, chat.Read) {
-		return s.Join(ctx, personalRoom(s))
-	}
-	if err := s.Join(ctx, personalRoom(s)); err != nil {
+	first := a.firstRooms(a.member(s))
+	if err := s.Join(ctx, slices.DeleteFunc(slices.Clone(first), func(room string) bool { return room == lobbyRoom })...); err != nil {
 		return fmt.Errorf("join own room: %w", err)
+	}
+	if !slices.Contains(first, lobbyRoom) {
+		return nil
 	}
 	seen := c.serverOffset
 	cut, err := s.JoinRead(ctx, lobbyRoom, adapter.LogRead{After: &seen, Limit: a.options.Backlog})
@@ -218,6 +250,9 @@ func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
 			return fmt.Errorf("read lobby: %w", err)
 		}
 		missed = newest.Entries
+	}
+	if missed, err = a.chat.Redacted(ctx, chat.Lobby, missed); err != nil {
+		return err
 	}
 	missed = newestFitting(missed, seen, a.chat.Limits().AnswerBytes)
 	if len(missed) == 0 {
@@ -246,7 +281,7 @@ func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
 // newest first to be taken.
 func newestFitting(entries []*adapter.Delivery, seq uint64, size int) []*adapter.Delivery {
 	entries = slices.DeleteFunc(slices.Clone(entries), func(d *adapter.Delivery) bool {
-		return d.Seq <= seq || !chat.IsMessage(d)
+		return d.Seq <= seq || !chat.IsMessage(d) || chat.IsRemoved(d)
 	})
 	i := len(entries)
 	for i > 0 && size > 0 {

@@ -3,6 +3,7 @@ package chatapi
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/chat"
@@ -24,6 +25,10 @@ const (
 	CodeInvalidSession Code = "invalid_session" // auth.session, as a connect error
 	CodeNotMember      Code = "not_member"      // join the room first
 	CodeForbidden      Code = "forbidden"       // no right to, in that room
+	CodeMuted          Code = "muted"           // in that room, until
+	CodeBanned         Code = "banned"          // from that room, or from the chat, until
+	CodeKicked         Code = "kicked"          // out of that room
+	CodeNoMessage      Code = "no_message"      // no such message
 	CodeTooManyRooms   Code = "too_many_rooms"  // leave one first
 	CodeIDConflict     Code = "id_conflict"     // the id was used for another text
 	CodeUnavailable    Code = "unavailable"     // the store is away; outcome unknown
@@ -39,7 +44,8 @@ const (
 // Codes is the closed list, in the order of the documentation.
 var Codes = []Code{
 	CodeBadRequest, CodeInvalidName, CodeInvalidRoom, CodeInvalidMessage, CodeInvalidID,
-	CodeInvalidSession, CodeNotMember, CodeForbidden, CodeTooManyRooms, CodeIDConflict, CodeUnavailable,
+	CodeInvalidSession, CodeNotMember, CodeForbidden, CodeMuted, CodeBanned, CodeKicked, CodeNoMessage,
+	CodeTooManyRooms, CodeIDConflict, CodeUnavailable,
 	CodeStoreFull, CodeMoved, CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired,
 	CodeUnknownEvent, CodeInternal,
 }
@@ -62,6 +68,8 @@ type Problem struct {
 	Code      Code   `json:"code"`
 	Message   string `json:"message"`
 	Retryable bool   `json:"retryable"`
+	// RetryAfter is when the same may succeed, in milliseconds from now.
+	RetryAfter int64 `json:"retryAfter,omitempty"`
 }
 
 // ErrorPayload is what socketio.Options.ErrorPayload must be for the chat.
@@ -73,19 +81,32 @@ func ErrorPayload(event string, err error) any {
 // error's own text may hold internals.
 func problem(err error) Problem {
 	code, message := classify(err)
-	return Problem{Code: code, Message: message, Retryable: code.Retryable()}
+	p := Problem{Code: code, Message: message, Retryable: code.Retryable()}
+	var held *sanctioned
+	if errors.As(err, &held) {
+		p.RetryAfter = max(1, time.Until(held.until).Milliseconds())
+	}
+	return p
 }
 
 // codeOfField are the codes of what package chat finds invalid.
 var codeOfField = map[chat.Field]Code{
 	chat.FieldName: CodeInvalidName, chat.FieldRoom: CodeInvalidRoom, chat.FieldText: CodeInvalidMessage,
+	chat.FieldUser: CodeBadRequest, chat.FieldReason: CodeBadRequest,
 	chat.FieldID: CodeInvalidID, chat.FieldSecret: CodeInvalidSession, chat.FieldEpoch: CodeBadRequest,
 }
 
 func classify(err error) (Code, string) {
 	var invalid *chat.Invalid
 	var payload *socketio.PayloadError
+	var held *sanctioned
 	switch {
+	case errors.As(err, &held) && held.code == CodeMuted:
+		return CodeMuted, "muted in that room"
+	case errors.As(err, &held):
+		return held.code, "banned"
+	case errors.Is(err, chat.ErrNoMessage):
+		return CodeNoMessage, "no such message"
 	case errors.As(err, &invalid):
 		return codeOfField[invalid.Field], invalid.Error()
 	case errors.Is(err, errTokenMissing):

@@ -45,15 +45,26 @@ func (a *API) identify(ctx context.Context, s *socketio.Socket) error {
 	}
 	if s.Recovered() {
 		user := a.claimant(s, c, secret)
+		if user != stranger {
+			if err := a.unbarred(ctx, m, user); err != nil {
+				return err
+			}
+		}
 		if user != stranger && !a.allows(m, user, s.ClaimedRooms()) {
 			user = stranger
 		}
 		s.SetUser(user)
 		return nil
 	}
-	user := secret
+	user, known := secret, true
 	if user == "" {
 		user = a.newcomer(s)
+		known = s.ClaimedPID() != ""
+	}
+	if known { // nothing can hold against somebody who has just come to be
+		if err := a.unbarred(ctx, m, user); err != nil {
+			return err
+		}
 	}
 	s.SetUser(user)
 	return s.SetData(record{User: user})

@@ -212,7 +212,7 @@ func stored(t testing.TB) *adapter.Delivery {
 			t.Error(err)
 		}
 	}()
-	c := chat.New("/", a, a, chat.Limits{})
+	c := chat.New("/", a, chat.Limits{})
 	if _, err := c.Send(context.Background(), chat.Outgoing{From: chat.Author{User: "u", Name: "Ann"}, Room: chat.Lobby, Text: "hi"}); err != nil {
 		t.Fatal(err)
 	}

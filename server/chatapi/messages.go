@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"strings"
 
 	"github.com/antchat/antchat/server/chat"
@@ -42,6 +43,9 @@ func (a *API) send(ctx context.Context, m *member, room, text, id string) (Store
 	if err != nil {
 		return Stored{}, err
 	}
+	if err := a.unmuted(ctx, m, room); err != nil {
+		return Stored{}, err
+	}
 	sent, err := a.chat.Send(ctx, chat.Outgoing{
 		From: m.author(), Room: room, Text: text, ID: id, Public: publicID(m.socket, id),
 		Socket: m.socket.ID(), Owner: m.socket.Owner(),
@@ -53,6 +57,11 @@ func (a *API) send(ctx context.Context, m *member, room, text, id string) (Store
 		a.options.Hooks.Sent(sent.Duplicate)
 	}
 	if partner := chat.Partner(room, m.socket.User()); partner != "" && !sent.Duplicate {
+		if sent.Seq == 1 { // the beginning: both have the room from now on
+			if err := errors.Join(a.chat.KnowPartner(ctx, partner, room), a.chat.Know(ctx, m.socket.User(), room)); err != nil {
+				a.options.Logger.Debug("direct room not noted", "err", err)
+			}
+		}
 		a.tellOfDirect(ctx, m, partner, sent)
 	}
 	return Stored{ID: sent.ID, Room: sent.Room, Seq: sent.Seq, Epoch: sent.Epoch, TS: chat.Milliseconds(sent.Time)}, nil
@@ -98,5 +107,5 @@ func (a *API) history(ctx context.Context, m *member, in History) (HistoryPage, 
 	if err := tellLost(m.socket, page.Lost); err != nil {
 		return HistoryPage{}, err
 	}
-	return HistoryPage{Messages: page.Messages, Epoch: page.Epoch, More: page.More, Gap: page.Gap}, nil
+	return HistoryPage{Messages: page.Messages, Removed: page.Removed, Epoch: page.Epoch, More: page.More, Gap: page.Gap}, nil
 }

@@ -44,6 +44,9 @@ func (a *API) startTyping(ctx context.Context, m *member, in RoomOnly) (struct{}
 	if err != nil {
 		return struct{}{}, err
 	}
+	if err := a.unmuted(ctx, m, room); err != nil {
+		return struct{}{}, err
+	}
 	name := m.author().Name
 	a.mu.Lock()
 	tell, first := a.typing.Start(time.Now(), m.socket.ID(), room, name)
@@ -122,6 +125,9 @@ func (a *API) work() {
 		select {
 		case <-a.stop.Done():
 			return
+		case m := <-a.moved:
+			a.alignNow(m)
+			continue
 		case <-a.wake:
 		}
 		if !a.workUntilIdle() {
@@ -155,8 +161,18 @@ func (a *API) workUntilIdle() bool {
 		select {
 		case <-a.stop.Done():
 			return false
+		case m := <-a.moved:
+			a.alignNow(m)
 		case <-tick.C:
 		}
+	}
+}
+
+func (a *API) alignNow(m *member) {
+	ctx, cancel := context.WithTimeout(a.stop, a.options.StoreTimeout)
+	defer cancel()
+	if err := a.align(ctx, m); err != nil {
+		a.options.Logger.Debug("presence not aligned", "err", err)
 	}
 }
 

@@ -16,12 +16,14 @@ var lobbyRoom = chat.AdapterRoom(chat.Lobby)
 // for anything else.
 func render(v socketio.View, d *adapter.Delivery) (e adapter.Event, toSender, ok bool) {
 	switch {
+	case chat.Moderates(d):
+		return spliced(d), false, true
 	case !chat.IsMessage(d):
 		return d.Event, d.Class != adapter.Logged, true
 	case v == viewTutorial && d.Room == lobbyRoom:
-		return chatMessageEvent(d), true, true
+		return chatMessageEvent(d), true, !chat.IsRemoved(d)
 	}
-	return newMessageEvent(d), false, true
+	return spliced(d), false, true
 }
 
 // Plain is what a logged delivery looks like to a socket with the chat's own
@@ -31,15 +33,17 @@ func Plain(d *adapter.Delivery) adapter.Event {
 	return e
 }
 
-// spliced is more than what a message gains over its stored form.
-const spliced = 96
+// gained is more than what an entry gains over its stored form.
+const gained = 96
 
-// newMessageEvent is ["new message",{...}].
-func newMessageEvent(d *adapter.Delivery) adapter.Event {
-	b := make([]byte, 0, len(d.Event.Data)+spliced)
-	b = append(b, `["`+eventNewMessage+`",`...)
+// spliced is ["new message",{...}], or a moderator's entry, with its place.
+func spliced(d *adapter.Delivery) adapter.Event {
+	b := make([]byte, 0, len(d.Event.Data)+gained)
+	b = append(b, `["`...)
+	b = append(b, d.Event.Name...)
+	b = append(b, `",`...)
 	b = chat.AppendMessage(b, d)
-	return adapter.Event{Name: eventNewMessage, Data: append(b, ']')}
+	return adapter.Event{Name: d.Event.Name, Data: append(b, ']')}
 }
 
 // chatMessageEvent is ["chat message","text",seq], the seq being what the

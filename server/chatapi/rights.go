@@ -2,6 +2,7 @@ package chatapi
 
 import (
 	"context"
+	"slices"
 
 	"github.com/antchat/antchat/server/chat"
 	"github.com/antchat/antchat/server/socketio"
@@ -19,6 +20,20 @@ func (m *member) holder() chat.Holder {
 // may says whether a member has a right in a room, whose name is normal.
 func (a *API) may(m *member, room string, what chat.Rights) bool {
 	return a.rules.Of(m.holder(), room).May(what)
+}
+
+// rightsIn names what a member may do in a room.
+func (a *API) rightsIn(m *member, room string) []string {
+	names := []string{}
+	for _, r := range []struct {
+		right chat.Rights
+		name  string
+	}{{chat.Read, "read"}, {chat.Write, "write"}, {chat.Moderate, "moderate"}} {
+		if a.may(m, room, r.right) {
+			names = append(names, r.name)
+		}
+	}
+	return names
 }
 
 // room is the room that a request names, if the member has the right there.
@@ -43,13 +58,13 @@ func (a *API) memberRoom(m *member, name string, what chat.Rights) (string, erro
 }
 
 // allows says whether a session may be continued: only if all its rooms are still
-// open to the person. Otherwise the client begins a new one, and asks for each
+// open to the person, who was put out of none of them meanwhile. Otherwise the client begins a new one, and asks for each
 // room again, so that no part of it is missing without a word.
 func (a *API) allows(m *member, user string, rooms []string) bool {
 	h := m.holder()
 	h.User = user
 	for _, room := range chat.Rooms(rooms) {
-		if !a.rules.Of(h, room).May(chat.Read) {
+		if !a.rules.Of(h, room).May(chat.Read) || !m.held.Until(chat.Ban, room).IsZero() || !m.held.Until(chat.Kick, room).IsZero() {
 			return false
 		}
 	}
@@ -59,8 +74,18 @@ func (a *API) allows(m *member, user string, rooms []string) bool {
 // firstRooms are those that a new socket is in: its person's own, and the lobby.
 func (a *API) firstRooms(m *member) []string {
 	rooms := []string{personalRoom(m.socket)}
-	if a.may(m, chat.Lobby, chat.Read) {
+	if a.may(m, chat.Lobby, chat.Read) && m.held.Until(chat.Ban, chat.Lobby).IsZero() {
 		rooms = append(rooms, lobbyRoom)
+	}
+	return append(rooms, m.muteRooms(rooms)...)
+}
+
+// muteRooms are the mute rooms of those rooms in which the person is muted.
+func (m *member) muteRooms(adapterRooms []string) (rooms []string) {
+	for _, room := range m.held.Muted() {
+		if slices.Contains(adapterRooms, chat.AdapterRoom(room)) {
+			rooms = append(rooms, chat.MuteRoom(room))
+		}
 	}
 	return rooms
 }

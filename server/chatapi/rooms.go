@@ -58,7 +58,7 @@ func (a *API) introduce(ctx context.Context, m *member, name string) error {
 	}
 	if err != nil {
 		a.exitAll(m, true)
-		m.name, m.handle = "", ""
+		m.unnamed()
 		return err
 	}
 	if a.options.Hooks.Named != nil {
@@ -81,6 +81,9 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 	was := m.in(room)
 	if !was && len(chat.Rooms(m.socket.Rooms())) >= limits.RoomsPerSocket {
 		return JoinedRoom{}, chat.ErrTooManyRooms
+	}
+	if err := a.admitted(ctx, m, room); err != nil {
+		return JoinedRoom{}, err
 	}
 	query := chat.JoinQuery{Since: in.Since, Epoch: in.Epoch, Limit: in.Limit}
 	cut, err := m.socket.JoinRead(ctx, chat.AdapterRoom(room), *a.chat.JoinRead(query))
@@ -144,6 +147,9 @@ func (a *API) who(ctx context.Context, m *member, in RoomOnly) (RoomPeople, erro
 
 // rooms lists rooms by page.
 func (a *API) rooms(ctx context.Context, m *member, in ListRooms) (RoomList, error) {
+	if in.Mine {
+		return a.myRooms(ctx, m, in)
+	}
 	after := ""
 	if in.After != "" {
 		var err error
@@ -155,7 +161,15 @@ func (a *API) rooms(ctx context.Context, m *member, in ListRooms) (RoomList, err
 	if err != nil {
 		return RoomList{}, err
 	}
-	return RoomList{Rooms: rooms, More: more}, nil
+	list := RoomList{Rooms: make([]ListedRoom, 0, len(rooms)), More: more}
+	pointers, err := a.chat.Pointers(ctx, m.socket.User())
+	if err != nil {
+		return RoomList{}, err
+	}
+	for _, r := range rooms {
+		list.Rooms = append(list.Rooms, withPointer(ListedRoom{Room: r.Room, NumUsers: r.NumUsers, Seq: r.Seq}, pointers))
+	}
+	return list, nil
 }
 
 // tellLost sends a socket the notices that were made while it was away.
@@ -187,6 +201,7 @@ func (a *API) joined(ctx context.Context, m *member, room string, q chat.JoinQue
 	}
 	return JoinedRoom{
 		Room: room, Epoch: page.Epoch, Seq: page.Seq, NumUsers: roster.NumUsers, Users: roster.Users,
-		Messages: page.Messages, More: page.More, Gap: page.Gap,
+		Messages: page.Messages, Removed: page.Removed, More: page.More, Gap: page.Gap,
+		Rights: a.rightsIn(m, room),
 	}, nil
 }

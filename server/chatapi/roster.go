@@ -9,6 +9,12 @@ import (
 
 // enter counts a named person as present in a room.
 func (a *API) enter(ctx context.Context, m *member, room string) error {
+	m.roster.Lock()
+	defer m.roster.Unlock()
+	return a.enterLocked(ctx, m, room)
+}
+
+func (a *API) enterLocked(ctx context.Context, m *member, room string) error {
 	if m.guest() {
 		return nil
 	}
@@ -18,13 +24,19 @@ func (a *API) enter(ctx context.Context, m *member, room string) error {
 	}
 	_, err := a.chat.Enter(ctx, room, m.handle, m.author())
 	if err != nil && !was {
-		a.exit(m, room, true) // it may have happened all the same
+		a.exitLocked(m, room, true) // it may have happened all the same
 	}
 	return err
 }
 
 // exit takes enter back.
 func (a *API) exit(m *member, room string, deliberate bool) {
+	m.roster.Lock()
+	defer m.roster.Unlock()
+	a.exitLocked(m, room, deliberate)
+}
+
+func (a *API) exitLocked(m *member, room string, deliberate bool) {
 	if i, found := slices.BinarySearch(m.present, room); found {
 		m.present = slices.Delete(m.present, i, i+1)
 		a.chat.Exit(room, m.handle, m.socket.User(), deliberate)
@@ -33,16 +45,23 @@ func (a *API) exit(m *member, room string, deliberate bool) {
 
 // exitAll takes every enter back.
 func (a *API) exitAll(m *member, deliberate bool) {
+	m.roster.Lock()
+	defer m.roster.Unlock()
 	for _, room := range slices.Clone(m.present) {
-		a.exit(m, room, deliberate)
+		a.exitLocked(m, room, deliberate)
 	}
+	m.left = true
 }
 
 // align makes a named person present where the socket is a member, and nowhere
 // else. The two part when somebody else moves the socket (SocketsJoin,
-// SocketsLeave): nobody is told of that, so it is looked for at each request.
+// SocketsLeave): nobody is told of that, so it is looked for at each request, and
+// when a moderator puts a socket out of a room. It waits for the store with the
+// member's lock held, which keeps up only the member itself.
 func (a *API) align(ctx context.Context, m *member) error {
-	if m.guest() {
+	m.roster.Lock()
+	defer m.roster.Unlock()
+	if m.guest() || m.left {
 		return nil
 	}
 	rooms := chat.Rooms(m.socket.Rooms()) // ascending
@@ -51,14 +70,14 @@ func (a *API) align(ctx context.Context, m *member) error {
 	}
 	for _, room := range slices.Clone(m.present) {
 		if _, in := slices.BinarySearch(rooms, room); !in {
-			a.exit(m, room, true)
+			a.exitLocked(m, room, true)
 		}
 	}
 	for _, room := range rooms {
 		if _, present := slices.BinarySearch(m.present, room); present {
 			continue
 		}
-		if err := a.enter(ctx, m, room); err != nil {
+		if err := a.enterLocked(ctx, m, room); err != nil {
 			return err
 		}
 	}

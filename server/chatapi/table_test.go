@@ -282,12 +282,12 @@ func TestRooms(t *testing.T) {
 	call[LeftRoom](c, "leave room", "silent")
 	call[LeftRoom](c, "leave room", "b") // has messages still
 	l := call[RoomList](c, "rooms")
-	want := []chat.RoomInfo{{Room: "a", NumUsers: 1}, {Room: "b", Seq: 1}, {Room: "c", NumUsers: 1}, {Room: "lobby", NumUsers: 1}, {Room: "가", NumUsers: 1}}
+	want := []ListedRoom{{Room: "a", NumUsers: 1}, {Room: "b", Seq: 1}, {Room: "c", NumUsers: 1}, {Room: "lobby", NumUsers: 1}, {Room: "가", NumUsers: 1}}
 	if !slices.Equal(l.Rooms, want) || l.More {
 		t.Errorf("rooms %+v", l)
 	}
 	for limit := 1; limit <= len(want)+1; limit++ {
-		var all []chat.RoomInfo
+		var all []ListedRoom
 		for after := ""; ; {
 			l := call[RoomList](c, "rooms", map[string]any{"after": after, "limit": limit})
 			all = append(all, l.Rooms...)

@@ -20,7 +20,14 @@ const (
 	eventWho        = "who"
 	eventRooms      = "rooms"
 
-	eventRefreshToken = "refresh token"
+	eventRead          = "read"
+	eventRemoveMessage = "remove message"
+	eventMute          = "mute"
+	eventUnmute        = "unmute"
+	eventKick          = "kick"
+	eventBan           = "ban"
+	eventUnban         = "unban"
+	eventRefreshToken  = "refresh token"
 )
 
 // Notices: what only the server sends.
@@ -32,6 +39,7 @@ const (
 	eventRoomGap    = "room gap"
 	eventError      = "error message" // emitted by package socketio
 
+	eventRoomClosed    = "room closed"
 	eventJoinedRoom    = "joined room"
 	eventLeftRoom      = "left room"
 	eventDirectMessage = "direct message"
@@ -43,7 +51,8 @@ const (
 // Options.RelayEvents come on top.
 var Events = []string{
 	eventAddUser, eventNewMessage, eventChatMsg, eventTyping, eventStopTyping, eventJoinRoom, eventLeaveRoom,
-	eventHistory, eventWho, eventRooms, eventRefreshToken,
+	eventHistory, eventWho, eventRooms, eventRefreshToken, eventRead,
+	eventRemoveMessage, eventMute, eventUnmute, eventKick, eventBan, eventUnban,
 }
 
 // AddUser gives the socket's person a name. It may come as a bare string.
@@ -103,8 +112,13 @@ type JoinedRoom struct {
 	NumUsers int           `json:"numUsers"`
 	Users    []chat.Listed `json:"users"`
 	Messages messages      `json:"messages"`
-	More     bool          `json:"more"`
-	Gap      *chat.Range   `json:"gap"`
+	// Removed are seqs of messages that were removed, as far as what was read
+	// says so; the messages themselves may be further back.
+	Removed []uint64    `json:"removed,omitempty"`
+	More    bool        `json:"more"`
+	Gap     *chat.Range `json:"gap"`
+	// Rights are what the person may do: read, write, moderate.
+	Rights []string `json:"rights"`
 }
 
 // LeftRoom acknowledges a leave, and tells the person's other sockets of a join or
@@ -125,6 +139,7 @@ type History struct {
 // HistoryPage acknowledges it.
 type HistoryPage struct {
 	Messages messages    `json:"messages"`
+	Removed  []uint64    `json:"removed,omitempty"`
 	Epoch    string      `json:"epoch"`
 	More     bool        `json:"more"`
 	Gap      *chat.Range `json:"gap,omitempty"`
@@ -139,14 +154,64 @@ type RoomPeople struct {
 
 // ListRooms asks for a page of the list of rooms.
 type ListRooms struct {
+	// Mine: only rooms in which the person has a read pointer, direct ones too.
+	Mine  bool   `json:"mine,omitempty"`
 	After string `json:"after,omitempty"`
 	Limit int    `json:"limit,omitempty"`
 }
 
 // RoomList acknowledges it.
 type RoomList struct {
-	Rooms []chat.RoomInfo `json:"rooms"`
-	More  bool            `json:"more"`
+	Rooms []ListedRoom `json:"rooms"`
+	More  bool         `json:"more"`
+}
+
+// ListedRoom is one of them. Read and Unread are there where the person has a read
+// pointer; With is the other one's public id in a direct room.
+type ListedRoom struct {
+	Room     string  `json:"room"`
+	NumUsers int     `json:"numUsers"`
+	Seq      uint64  `json:"seq"`
+	Read     *uint64 `json:"read,omitempty"`
+	Unread   *uint64 `json:"unread,omitempty"`
+	With     string  `json:"with,omitempty"`
+}
+
+// ReadTo moves a read pointer, acknowledges where it is, and tells the person's
+// other sockets.
+type ReadTo struct {
+	Room string `json:"room,omitempty"`
+	Seq  uint64 `json:"seq"`
+}
+
+// RemoveMessage names the message to be removed.
+type RemoveMessage struct {
+	Room  string `json:"room,omitempty"`
+	Seq   uint64 `json:"seq"`
+	Epoch string `json:"epoch,omitempty"`
+}
+
+// Sanction names who is muted, kicked or banned in a room, or not any more. For is
+// in seconds: an hour when it is 0, at most 366 days.
+type Sanction struct {
+	Room   string `json:"room,omitempty"`
+	User   string `json:"user"`
+	For    int64  `json:"for,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Entry acknowledges what a moderator did: where it stands in the room's log.
+type Entry struct {
+	Room  string `json:"room"`
+	Seq   uint64 `json:"seq"`
+	Epoch string `json:"epoch"`
+	TS    int64  `json:"ts"`
+}
+
+// RoomClosed tells a socket that it was put out of a room: kicked or banned.
+type RoomClosed struct {
+	Room string `json:"room"`
+	Code Code   `json:"code"`
 }
 
 // RefreshToken shows a new token before the old one ends. It may come as a bare

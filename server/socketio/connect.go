@@ -317,7 +317,11 @@ func (s *Socket) replay(r *adapter.Replay, offset *adapter.Position) {
 			}
 		})
 	}
-	for _, d := range r.Missed {
+	missed := r.Missed
+	if s.ns.config.replay != nil {
+		s.client.server.protect("replay", func() { missed = s.ns.config.replay(missed) })
+	}
+	for _, d := range missed {
 		e, toSender, ok := s.ns.rendered(s.view, d)
 		if !ok || !toSender && d.Sender != "" && d.Sender == s.id {
 			continue

@@ -44,6 +44,7 @@ type config struct {
 	any      EventHandler
 	outgoing []func(*Socket, adapter.Event)
 	render   Renderer
+	replay   func([]*adapter.Delivery) []*adapter.Delivery
 	gap      func(adapter.Gap) (adapter.Event, bool)
 	presence func(adapter.PresenceChange) (e adapter.Event, exceptUser string, ok bool)
 
@@ -172,6 +173,13 @@ func (ns *Namespace) OnServerEvent(event string, h ServerHandler) {
 // Render sets what sockets are told of deliveries. Without it every view gets
 // the event as it is, and the sender of a logged event is left out.
 func (ns *Namespace) Render(f Renderer) { ns.configure().render = f }
+
+// OnReplay sets a function that sees what a recovered socket missed before any of
+// it is rendered, and may put something else in the place of a delivery, with the
+// same Position.
+func (ns *Namespace) OnReplay(f func(missed []*adapter.Delivery) []*adapter.Delivery) {
+	ns.configure().replay = f
+}
 
 // OnGap sets what a room's members are told when its log lost something.
 // Without it, nothing.

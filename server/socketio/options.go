@@ -125,7 +125,7 @@ type Hooks struct {
 	AckTimedOut func(s *Socket)
 	// Panicked: a handler panicked, or another function of the application.
 	// where is the event's name, or "connect", "disconnect", "server event",
-	// "error payload", "render", "gap", "presence", "outgoing".
+	// "error payload", "render", "replay", "gap", "presence", "outgoing".
 	Panicked func(where string, value any)
 	// Violation: a connection was closed because its client broke the
 	// protocol or a limit.

@@ -6,6 +6,8 @@ import http from "node:http";
 import { afterEach, describe, test } from "node:test";
 import { antchat } from "./antchat.mjs";
 import { call, closeAll, collect, connect, connected, latest, next, start, until, versions, ways } from "./clients.mjs";
+import { link } from "./link.mjs";
+import { redis } from "./redis.mjs";
 
 const secret = "a-secret-of-thirty-two-bytes-ok!";
 const websocket = ways[1];
@@ -120,5 +122,114 @@ describe("tokens", () => {
     rotated.on("connect_error", () => setTimeout(() => rotated.connect(), 200)); // as long as the interval lasts
     await connected(rotated);
     assert.ok(asked <= 4, `the issuer was asked ${asked} times`);
+  });
+});
+
+describe("two nodes over one Redis", () => {
+  const rules = JSON.stringify([
+    { pattern: "team-*", read: "claim:teams={1}", write: "claim:teams={1}", moderate: "claim:mod" },
+    { pattern: "*", read: "everyone", write: "everyone", moderate: "claim:mod" },
+  ]);
+
+  async function fleet() {
+    const store = await redis();
+    cleanups.push(() => store.stop());
+    const settings = { ...withSecret, ANTCHAT_REDIS_URL: store.url, ANTCHAT_ROOMS_RULES: rules };
+    return [await serve(settings), await serve(settings)];
+  }
+
+  test("a ban lands on the other node, holds after a restart, and a message that is removed is gone there", async () => {
+    const [one, other] = await fleet();
+    const mod = await connect(latest, websocket, one.url, { auth: { token: token({ sub: "mod", name: "Mod", mod: true }) } });
+    const bobToken = token({ sub: "bob", name: "Bob" });
+    const bobs = [
+      await connect(latest, websocket, other.url, { auth: { token: bobToken } }),
+      await connect(second, websocket, other.url, { query: { token: bobToken } }),
+      await connect(latest, ways[0], one.url, { auth: { token: bobToken } }),
+    ];
+    await call(mod, "join room", "tea");
+    for (const bob of bobs) {
+      await call(bob, "join room", "tea");
+    }
+    const { user } = await call(bobs[0], "add user", "");
+    const sent = await call(bobs[0], "new message", { room: "tea", message: "UNSAYABLE", id: "1" });
+    const removed = next(bobs[0], "message removed");
+    await call(mod, "remove message", { room: "tea", seq: sent.seq });
+    assert.equal((await removed)[0].removed, sent.seq);
+    const page = await call(bobs[0], "history", { room: "tea" });
+    assert.equal(page.messages[0].message, "");
+    assert.equal(page.messages[0].removed, true);
+
+    const closed = bobs.map((bob) => next(bob, "room closed"));
+    const banned = await call(mod, "ban", { room: "tea", user, for: 3600, reason: "enough" });
+    assert.ok(banned.seq > sent.seq);
+    for (const [event] of await Promise.all(closed)) {
+      assert.deepEqual(event, { room: "tea", code: "banned" });
+    }
+    for (const bob of bobs) {
+      assert.equal((await call(bob, "new message", { room: "tea", message: "x" })).error.code, "not_member");
+      const answer = await call(bob, "join room", "tea");
+      assert.equal(answer.error.code, "banned");
+      assert.ok(answer.error.retryAfter > 3_000_000);
+    }
+    await other.stop();
+    await other.start();
+    const again = await connect(latest, websocket, other.url, { auth: { token: bobToken } });
+    assert.equal((await call(again, "join room", "tea")).error.code, "banned");
+  });
+
+  test("a session is continued with a token of the same rights, and not with one that opens less", async () => {
+    const [one, other] = await fleet();
+    const wire = await link(one.port);
+    cleanups.push(() => wire.close());
+    let teams = ["a"];
+    const ann = await connect(latest, websocket, wire.url, {
+      auth: (show) => show({ token: token({ sub: "ann", name: "Ann", teams }) }),
+    });
+    await call(ann, "join room", "team-a");
+    const before = ann.id;
+    const bob = await connect(latest, websocket, other.url, { auth: { token: token({ sub: "bob", teams: ["a"] }) } });
+    await call(bob, "join room", "team-a");
+    await call(bob, "new message", { room: "team-a", message: "seen" });
+    await next(ann, "new message");
+
+    wire.cut();
+    await until(() => !ann.connected, "the cut");
+    wire.mend();
+    await until(() => ann.connected && ann.recovered, "the same rights to be recovered");
+    assert.equal(ann.id, before);
+
+    teams = [];
+    const got = collect(ann, "new message");
+    wire.cut();
+    await until(() => !ann.connected, "the cut");
+    await call(bob, "new message", { room: "team-a", message: "hidden" });
+    wire.mend();
+    await until(() => ann.connected, "ann to be back");
+    assert.notEqual(ann.id, before);
+    assert.equal((await call(ann, "join room", "team-a")).error.code, "forbidden");
+    assert.equal(got.length, 0);
+  });
+
+  test("read pointers and direct messages reach the person's devices on the other node", async () => {
+    const [one, other] = await fleet();
+    const ann = token({ sub: "ann", name: "Ann" });
+    const phone = await connect(latest, websocket, one.url, { auth: { token: ann } });
+    const desk = await connect(second, websocket, other.url, { query: { token: ann } });
+    const bob = await connect(latest, websocket, other.url, { auth: { token: token({ sub: "bob", name: "Bob" }) } });
+    const { user } = await call(phone, "add user", "");
+    const news = [phone, desk].map((socket) => next(socket, "direct message"));
+    const { room } = await call(bob, "join room", `@${user}`);
+    const sent = await call(bob, "new message", { room, message: "between us" });
+    for (const [message] of await Promise.all(news)) {
+      assert.equal(message.room, room);
+      assert.equal(message.username, "Bob");
+    }
+    const unread = await call(desk, "rooms", { mine: true });
+    assert.deepEqual(unread.rooms.map((r) => [r.room, r.unread]), [[room, 1]]);
+    const moved = next(desk, "read");
+    await call(phone, "read", { room, seq: sent.seq });
+    assert.deepEqual((await moved)[0], { room, seq: sent.seq });
+    assert.equal((await call(desk, "rooms", { mine: true })).rooms[0].unread, 0);
   });
 });
