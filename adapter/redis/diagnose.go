@@ -367,6 +367,12 @@ func (d *diagnosis) trial(ctx context.Context, lane int) {
 	if err = d.client.Eval(ctx, trialText, []string{name + ":s", name + ":h", name + ":z"}, publish, channel, word, diagnoseKeys.Milliseconds()).Err(); err != nil {
 		return
 	}
+	if d.o.AckReplicas > 0 {
+		// How many replicas confirm is told above; this is whether one may ask.
+		if err = d.client.Wait(ctx, d.o.AckReplicas, d.o.AckTimeout).Err(); err != nil {
+			return
+		}
+	}
 	var m *goredis.Message
 	if m, err = sub.ReceiveMessage(ctx); err == nil && m.Payload != word {
 		err = fmt.Errorf("published %q, received %q", word, m.Payload)
