@@ -15,10 +15,10 @@ TOOLS         := $(CACHE)/tools.env
 LINTER_VERSION := v2.15.0
 LINTER        := $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 
-.PHONY: help run build test lint fuzz alloc bench faults interop check-js setup clean
+.PHONY: help run build test lint fuzz alloc bench faults interop check-js check-deploy setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## start the server; settings in ARGS, such as ARGS='--http.port 8080'
 	$(GO) run ./server $(ARGS)
@@ -29,13 +29,14 @@ build: ## make bin/antchat, one static binary
 # The race pass comes last: it is the longest, and its closing lines tell of
 # every package. -count=1 since the end-to-end tests start programs, which the
 # test cache does not see.
-test: setup check-js fuzz alloc ## everything that must hold, with the race detector
+test: setup check-js check-deploy fuzz alloc ## everything that must hold, with the race detector
 	. $(TOOLS); $(GO) test -count=1 -race -timeout 12m ./...
 
 lint: $(LINTER) ## gofmt, go vet, golangci-lint
-	@out=$$(gofmt -l adapter server web); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
+	@out=$$(gofmt -l adapter deploy server web); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(LINTER) run ./...
+	cd deploy/check; $(GO) vet ./...; $(LINTER) run -c ../../.golangci.yml ./...
 
 # Outside go.mod, so that its dependencies are not the project's.
 $(LINTER):
@@ -69,6 +70,10 @@ check-js: setup ## type check and unit tests of the page's modules
 	. $(TOOLS); server/e2e/node_modules/.bin/tsc --noEmit -p web/jsconfig.json
 	. $(TOOLS); server/e2e/node_modules/.bin/tsc --noEmit -p server/e2e/tsconfig.json
 	. $(TOOLS); node --test --test-reporter=spec web/test/*.test.js
+
+# A module of its own: what reads manifests is not the product's.
+check-deploy: ## what an operator runs: image, compose file, manifests, Terraform, script
+	cd deploy/check; $(GO) test -count=1 -timeout 12m ./...
 
 setup: ## install or find what the tests need; says what is missing
 	@bash server/e2e/setup.sh $(TOOLS)

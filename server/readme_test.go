@@ -54,7 +54,7 @@ func TestReadme(t *testing.T) {
 			t.Errorf("make has no target %s", m[1])
 		}
 	}
-	for _, m := range regexp.MustCompile(`(?m)(?:\(|^    |\x60)((?:server|adapter|web|docs)/[\w./-]*)`).FindAllSubmatch(raw, -1) {
+	for _, m := range regexp.MustCompile(`(?m)(?:\(|^    |\x60)((?:server|adapter|web|docs|deploy)/[\w./-]*)`).FindAllSubmatch(raw, -1) {
 		if _, err := os.Stat("../" + string(m[1])); err != nil {
 			t.Error(err)
 		}
