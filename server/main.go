@@ -94,6 +94,7 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) error 
 	defer log.Close()
 	logger := log.Logger
 	fitFileLimit(c, logger)
+	fitMemory(logger)
 	p, err := newProgram(c, logger)
 	if err != nil {
 		return err

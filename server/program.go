@@ -22,6 +22,7 @@ import (
 	"github.com/antchat/antchat/server/gateway"
 	"github.com/antchat/antchat/server/identity"
 	"github.com/antchat/antchat/server/observe"
+	"github.com/antchat/antchat/server/overload"
 	"github.com/antchat/antchat/server/socketio"
 	"github.com/antchat/antchat/server/socketio/packet"
 	"github.com/antchat/antchat/web"
@@ -42,6 +43,7 @@ type program struct {
 	http     *http.Server
 	listener net.Listener
 	metrics  *observe.Metrics
+	load     *overload.Monitor
 	admin    *admin // nil without admin.listen
 
 	posts    posts // into chat
@@ -76,6 +78,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.watchLoad()
 	if p.tokens, err = tokens(c); err != nil {
 		return nil, err
 	}
@@ -85,6 +88,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	p.sockets = socketio.NewServer(p.adapter, sockets)
 	options := p.chatOptions(rules)
 	options.Hooks = p.metrics.Chat(events)
+	options.Shed = p.shed
 	p.chat, err = chatapi.New(p.sockets.Of("/"), p.adapter, options)
 	if err != nil {
 		return nil, c.Refuse("relay.events", err.Error())
@@ -95,6 +99,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	engine := engineOptions(c, logger)
 	engine.NodeID = p.adapter.NodeID()
 	engine.CheckOrigin = origins.Allowed
+	engine.Admit = p.admit
 	engine.Hooks = p.metrics.EngineIO()
 	relay := peerRelay{p.adapter}
 	engine.Relay = relay

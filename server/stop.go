@@ -57,6 +57,9 @@ func (p *program) stop() error {
 	if p.chat != nil {
 		end(ctx, "chat", p.chat.Close)
 	}
+	if p.load != nil {
+		p.load.Close() // nobody asks any more
+	}
 	if p.tokens != nil {
 		p.tokens.Close()
 	}

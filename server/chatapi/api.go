@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -56,6 +57,10 @@ type Options struct {
 	TokenWarning time.Duration
 	// TokenLeeway is how long after that its connection is closed. 0.
 	TokenLeeway time.Duration
+	// Shed says whether requests of a class are to be refused now, as
+	// CodeOverloaded, and when their clients should try again. Asked at each
+	// request; it must not block. None are refused without it.
+	Shed func(Class) (retryAfter time.Duration, shed bool)
 	// Logger for what an operator should know. Nothing is logged without it.
 	Logger *slog.Logger
 	Hooks  Hooks
@@ -107,6 +112,7 @@ type API struct {
 	chat    *chat.Chat
 	log     chat.Log
 	options Options
+	classes map[string]Class // requests by name; nil without Options.Shed
 
 	rules *chat.Rules
 
@@ -156,6 +162,13 @@ func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	ns.OnGap(gapEvent)
 	ns.OnPresence(a.presenceEvent)
 	ns.UseEvent(a.refused)
+	if o.Shed != nil {
+		a.classes = maps.Clone(classes)
+		for _, name := range o.RelayEvents {
+			a.classes[name] = ClassEphemeral
+		}
+		ns.UseEvent(a.shedding)
+	}
 	a.handle()
 	a.leases.init(o.TokenWarning, o.TokenLeeway)
 	go a.work()
@@ -236,7 +249,7 @@ func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
 		switch code {
 		case CodeInternal:
 			a.options.Logger.Error("request failed", "event", e.Name, "err", err)
-		case CodeUnavailable, CodeStoreFull: // the store says so itself, and once
+		case CodeUnavailable, CodeStoreFull, CodeOverloaded: // the store says so itself, and once
 			a.options.Logger.Debug("request refused", "event", e.Name, "code", string(code), "err", err)
 		}
 		return reply, err

@@ -34,6 +34,7 @@ const (
 	CodeUnavailable    Code = "unavailable"     // the store is away; outcome unknown
 	CodeStoreFull      Code = "store_full"      // the store has no room
 	CodeMoved          Code = "session_moved"   // a newer connection has the session
+	CodeOverloaded     Code = "overloaded"      // the node has too much to do
 	CodeTokenMissing   Code = "token_missing"   // show a token, as a connect error
 	CodeTokenInvalid   Code = "token_invalid"   // no token that is taken here
 	CodeTokenExpired   Code = "token_expired"   // get a new one
@@ -46,14 +47,14 @@ var Codes = []Code{
 	CodeBadRequest, CodeInvalidName, CodeInvalidRoom, CodeInvalidMessage, CodeInvalidID,
 	CodeInvalidSession, CodeNotMember, CodeForbidden, CodeMuted, CodeBanned, CodeKicked, CodeNoMessage,
 	CodeTooManyRooms, CodeIDConflict, CodeUnavailable,
-	CodeStoreFull, CodeMoved, CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired,
+	CodeStoreFull, CodeMoved, CodeOverloaded, CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired,
 	CodeUnknownEvent, CodeInternal,
 }
 
 // Retryable says that the same request may succeed later. A message is sent
 // again with the same id.
 func (c Code) Retryable() bool {
-	return c == CodeUnavailable || c == CodeStoreFull || c == CodeMoved
+	return c == CodeUnavailable || c == CodeStoreFull || c == CodeMoved || c == CodeOverloaded
 }
 
 // Refusal is the payload of a refused request: the acknowledgement's only
@@ -86,6 +87,9 @@ func problem(err error) Problem {
 	if errors.As(err, &held) {
 		p.RetryAfter = max(1, time.Until(held.until).Milliseconds())
 	}
+	if overloaded, ok := errors.AsType[errOverloaded](err); ok {
+		p.RetryAfter = overloaded.retryAfter.Milliseconds()
+	}
 	return p
 }
 
@@ -98,6 +102,7 @@ var codeOfField = map[chat.Field]Code{
 
 func classify(err error) (Code, string) {
 	var invalid *chat.Invalid
+	var overloaded errOverloaded
 	var payload *socketio.PayloadError
 	var held *sanctioned
 	switch {
@@ -109,6 +114,8 @@ func classify(err error) (Code, string) {
 		return CodeNoMessage, "no such message"
 	case errors.As(err, &invalid):
 		return codeOfField[invalid.Field], invalid.Error()
+	case errors.As(err, &overloaded):
+		return CodeOverloaded, "the node has too much to do; try again"
 	case errors.Is(err, errTokenMissing):
 		return CodeTokenMissing, "a token is needed"
 	case errors.Is(err, identity.ErrExpired):

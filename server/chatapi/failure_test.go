@@ -152,6 +152,7 @@ func TestErrorPayload(t *testing.T) {
 		{context.DeadlineExceeded, CodeUnavailable},
 		{context.Canceled, CodeUnavailable},
 		{socketio.ErrClosed, CodeUnavailable},
+		{errOverloaded{time.Second}, CodeOverloaded},
 	} {
 		r, ok := ErrorPayload("e", fmt.Errorf("handler: secret detail: %w", tt.err)).(Refusal)
 		if !ok || r.Event != "e" || r.Error.Code != tt.code || r.Error.Message == "" || r.Error.Retryable != tt.code.Retryable() || !slices.Contains(Codes, r.Error.Code) {

@@ -9,6 +9,7 @@ type Config struct {
 	CORS     CORS
 	Engine   Engine
 	SocketIO SocketIO
+	Overload Overload
 	Recovery Recovery
 	Log      Log
 	Dedupe   Dedupe
@@ -78,6 +79,20 @@ type Engine struct {
 	MaxSessionsPerAddress int
 	Cookie                string
 	CookieSecure          bool
+}
+
+// Overload says from when on what is refused. Memory is in percent of the
+// process's limit; 0 means that this is no reason.
+type Overload struct {
+	RetryAfter        time.Duration
+	ConnectionsMemory int
+	ConnectionsDelay  time.Duration
+	EphemeralMemory   int
+	EphemeralDelay    time.Duration
+	ReadsMemory       int
+	ReadsDelay        time.Duration
+	WritesMemory      int
+	WritesDelay       time.Duration
 }
 
 // SocketIO is the Socket.IO layer's limits per connection and per socket.

@@ -134,6 +134,14 @@ func TestFittedDefaults(t *testing.T) {
 	if _, _, err := Load([]string{"--http.drain_window", "5s"}); err == nil {
 		t.Error("a drain window of more than half the stop timeout was taken")
 	}
+	for _, args := range [][]string{{"--overload.reads_memory", "80"}, {"--overload.writes_delay", "100ms"}} {
+		if _, _, err := Load(args); err == nil {
+			t.Errorf("%v was taken, and the step before it comes later", args)
+		}
+	}
+	if _, _, err := Load([]string{"--overload.ephemeral_memory", "0", "--overload.connections_delay", "0"}); err != nil {
+		t.Error(err)
+	}
 	if _, _, err := Load([]string{"--engine.max_age", "1m", "--engine.max_age_jitter", "1m"}); err == nil {
 		t.Error("a jitter as long as the age was taken")
 	}

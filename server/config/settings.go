@@ -46,6 +46,7 @@ var sections = []struct{ name, about string }{
 	{"cors", "Pages of other origins"},
 	{"engine", "Engine.IO: transports, heartbeat, queues"},
 	{"socketio", "Socket.IO: limits per connection and socket"},
+	{"overload", "Overload: what is not done any more, and from when on"},
 	{"recovery", "Connection state recovery"},
 	{"log", "Each room's log"},
 	{"dedupe", "Retries"},
@@ -146,6 +147,25 @@ var settings = []*setting{
 		about: "Limit of events kept back for a socket while its join or recovery is answered."},
 	{key: "socketio.inbox", field: func(c *Config) any { return &c.SocketIO.Inbox }, initial: "64", least: "1", most: "100000", unit: "events",
 		about: "Events of one socket that may wait for their handler; beyond it its connection is not read."},
+
+	{key: "overload.retry_after", field: func(c *Config) any { return &c.Overload.RetryAfter }, initial: "5s", least: "1s", most: "10m",
+		about: "When those who were refused are told to try again: at random after this time or up to twice as much."},
+	{key: "overload.connections_memory", field: func(c *Config) any { return &c.Overload.ConnectionsMemory }, initial: "85", least: "0", most: "100", unit: "percent",
+		about: "From this share of its memory on (GOMEMLIMIT, or 90 percent of the container's limit), as far as it cannot be collected, new connections are refused with 503, so that their clients go to another node. 0: whatever the memory."},
+	{key: "overload.connections_delay", field: func(c *Config) any { return &c.Overload.ConnectionsDelay }, initial: "500ms", least: "0", most: "1m",
+		about: "The same from this delay on, which 1 in 10 goroutines has before it gets a processor. 0: whatever the delay."},
+	{key: "overload.ephemeral_memory", field: func(c *Config) any { return &c.Overload.EphemeralMemory }, initial: "90", least: "0", most: "100", unit: "percent",
+		about: "From this share of its memory on (GOMEMLIMIT, or 90 percent of the container's limit), as far as it cannot be collected, events that are kept nowhere, typing and relay.events, are dropped too. 0: whatever the memory."},
+	{key: "overload.ephemeral_delay", field: func(c *Config) any { return &c.Overload.EphemeralDelay }, initial: "750ms", least: "0", most: "1m",
+		about: "The same from this delay on, which 1 in 10 goroutines has before it gets a processor. 0: whatever the delay."},
+	{key: "overload.reads_memory", field: func(c *Config) any { return &c.Overload.ReadsMemory }, initial: "93", least: "0", most: "100", unit: "percent",
+		about: "From this share of its memory on (GOMEMLIMIT, or 90 percent of the container's limit), as far as it cannot be collected, history, who and rooms are refused too. 0: whatever the memory."},
+	{key: "overload.reads_delay", field: func(c *Config) any { return &c.Overload.ReadsDelay }, initial: "1s", least: "0", most: "1m",
+		about: "The same from this delay on, which 1 in 10 goroutines has before it gets a processor. 0: whatever the delay."},
+	{key: "overload.writes_memory", field: func(c *Config) any { return &c.Overload.WritesMemory }, initial: "97", least: "0", most: "100", unit: "percent",
+		about: "From this share of its memory on (GOMEMLIMIT, or 90 percent of the container's limit), as far as it cannot be collected, new message, join room and add user are refused too. 0: whatever the memory."},
+	{key: "overload.writes_delay", field: func(c *Config) any { return &c.Overload.WritesDelay }, initial: "3s", least: "0", most: "1m",
+		about: "The same from this delay on, which 1 in 10 goroutines has before it gets a processor. 0: whatever the delay."},
 
 	{key: "recovery.window", field: func(c *Config) any { return &c.Recovery.Window }, initial: "2m", least: "0", most: "24h",
 		about: "How long after a lost connection a client may come back and get what it missed; 0 turns recovery off."},
@@ -275,6 +295,8 @@ func (c *Config) related() error {
 		return &Error{"log.max_age", fmt.Sprintf("%s is shorter than recovery.window (%s): what a client missed would be gone; allowed is at least that", short(c.Log.MaxAge), short(c.Recovery.Window))}
 	case c.Engine.MaxAge > 0 && c.Engine.MaxAgeJitter >= c.Engine.MaxAge:
 		return &Error{"engine.max_age_jitter", fmt.Sprintf("%s is not less than engine.max_age (%s): connections would be closed as soon as they are opened; allowed is less", short(c.Engine.MaxAgeJitter), short(c.Engine.MaxAge))}
+	case c.Overload.disorder() != "":
+		return &Error{c.Overload.disorder(), "is below the step before it: allowed are 0 and what is not below that of connections, ephemeral, reads, writes, in this order"}
 	case 2*c.HTTP.DrainWindow > c.HTTP.StopTimeout:
 		return &Error{"http.drain_window", fmt.Sprintf("%s is more than half of http.stop_timeout (%s), which must also suffice for the last connections to take what is queued; allowed is at most half of it", short(c.HTTP.DrainWindow), short(c.HTTP.StopTimeout))}
 	case len(c.Engine.Transports) == 0:
@@ -334,6 +356,28 @@ func checkClaim(text string) error {
 		return fmt.Errorf("a claim's name, with dots to one inside another")
 	}
 	return checkLine(text)
+}
+
+// disorder names a step that would come before the one that it should follow.
+func (o *Overload) disorder() string {
+	memory, delay := 0, time.Duration(0)
+	for _, step := range []struct {
+		name   string
+		memory int
+		delay  time.Duration
+	}{
+		{"connections", o.ConnectionsMemory, o.ConnectionsDelay}, {"ephemeral", o.EphemeralMemory, o.EphemeralDelay},
+		{"reads", o.ReadsMemory, o.ReadsDelay}, {"writes", o.WritesMemory, o.WritesDelay},
+	} {
+		switch {
+		case step.memory > 0 && step.memory < memory:
+			return "overload." + step.name + "_memory"
+		case step.delay > 0 && step.delay < delay:
+			return "overload." + step.name + "_delay"
+		}
+		memory, delay = max(memory, step.memory), max(delay, step.delay)
+	}
+	return ""
 }
 
 func checkAddr(text string) error {

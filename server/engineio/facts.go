@@ -25,9 +25,9 @@ type facts struct {
 // headerEnd cannot stand in a header (RFC 9110, 5.5).
 const headerEnd = "\n"
 
-func (s *Server) gather(r *http.Request) facts {
+func (s *Server) gather(r *http.Request, address string) facts {
 	f := facts{
-		address: ClientAddress(r, s.o.TrustedProxies),
+		address: address,
 		uri:     s.sharedURI(s.withoutSecrets(r)),
 	}
 	var values []byte

@@ -80,6 +80,11 @@ type Options struct {
 	// entries of X-Forwarded-For, from the right, are believed, and then
 	// X-Forwarded-Proto too. Default 0: none.
 	TrustedProxies int
+	// Admit says whether a new session may be opened now. It is asked before
+	// anything of a handshake is looked at but its query; with false the client
+	// gets status 503 and Retry-After, in whole seconds. It must not block.
+	// Default nil: always.
+	Admit func() (retryAfter time.Duration, ok bool)
 	// AllowRequest may refuse a handshake: its error's text goes to the client
 	// with status 403, code 4. Default nil: all pass.
 	AllowRequest func(*http.Request) error

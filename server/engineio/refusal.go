@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 )
@@ -25,9 +26,11 @@ const (
 	RefusedPayload                      // a body that is no payload
 	RefusedRelay                        // the session's owner could not be reached
 	RefusedBusy                         // MaxRelayed
+	RefusedOverload                     // Admit said no
 )
 
-// retryAfter is what a client that found no room is told, in seconds.
+// retryAfter is when a client that found no room is told to come again, in
+// seconds, and at random up to twice as much, so that they do not come together.
 const retryAfter = 5
 
 func (c RefusalCode) message() string {
@@ -52,6 +55,8 @@ func (c RefusalCode) message() string {
 		return "The session's node does not answer"
 	case RefusedBusy:
 		return "Too many requests for other nodes"
+	case RefusedOverload:
+		return "Server overloaded"
 	default:
 		return "Bad request"
 	}
@@ -76,9 +81,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code RefusalCode
 		if !upgrade {
 			status = http.StatusForbidden
 		}
-	case RefusedCapacity, RefusedAddress, RefusedShutdown, RefusedRelay, RefusedBusy:
+	case RefusedCapacity, RefusedAddress, RefusedShutdown, RefusedRelay, RefusedBusy, RefusedOverload:
 		status = http.StatusServiceUnavailable
-		head.Set("Retry-After", strconv.Itoa(retryAfter))
+		if head.Get("Retry-After") == "" {
+			head.Set("Retry-After", strconv.Itoa(retryAfter+rand.IntN(retryAfter+1)))
+		}
 	}
 	var body []byte
 	if upgrade {

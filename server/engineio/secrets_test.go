@@ -23,7 +23,7 @@ func TestSecrets(t *testing.T) {
 		if c.header != "" {
 			r.Header.Set("Authorization", c.header)
 		}
-		session := &Session{srv: s, facts: s.gather(r)}
+		session := &Session{srv: s, facts: s.gather(r, "")}
 		if session.URL() != c.shown || session.Secret("token") != c.token || session.Secret("authorization") != c.authorization {
 			t.Errorf("%s: %q, %q, %q", c.uri, session.URL(), session.Secret("token"), session.Secret("authorization"))
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -247,6 +249,13 @@ func (s *Server) find(sid string) *Session {
 
 // handshake opens a session (engine.io-protocol v4, "Handshake").
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q url.Values, upgrade bool) {
+	if s.o.Admit != nil {
+		if wait, ok := s.o.Admit(); !ok {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			s.refuse(w, r, RefusedOverload, "")
+			return
+		}
+	}
 	transport, eio := q.Get("transport"), q.Get("EIO")
 	revision := byte(3)
 	if eio == "4" {
@@ -263,17 +272,24 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q url.Values,
 		s.refuse(w, r, RefusedVersion, "")
 		return
 	}
+	// What costs most comes last: there may be no room.
+	address := ClientAddress(r, s.o.TrustedProxies)
+	if code, ok := s.reserve(address); !ok {
+		s.refuse(w, r, code, "")
+		return
+	}
 	if s.o.AllowRequest != nil {
-		if err := s.o.AllowRequest(r); err != nil {
+		var err error
+		if !s.guard(func() { err = s.o.AllowRequest(r) }) {
+			err = errors.New(RefusedForbidden.message())
+		}
+		if err != nil {
+			s.unreserve(address)
 			s.refuse(w, r, RefusedForbidden, err.Error())
 			return
 		}
 	}
-	f := s.gather(r)
-	if code, ok := s.reserve(f.address); !ok {
-		s.refuse(w, r, code, "")
-		return
-	}
+	f := s.gather(r, address)
 	session := &Session{
 		srv:     s,
 		flusher: s.flushers[int(s.turn.Add(1))%len(s.flushers)],

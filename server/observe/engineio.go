@@ -26,6 +26,7 @@ var refusals = [...]string{
 	engineio.RefusedPayload:   "payload",
 	engineio.RefusedRelay:     "relay_failed",
 	engineio.RefusedBusy:      "max_relayed",
+	engineio.RefusedOverload:  "overloaded",
 }
 
 // engine holds the metrics of Engine.IO. Arrays are indexed by transport, and by

@@ -22,6 +22,7 @@ import (
 	"github.com/antchat/antchat/adapter/redis/official"
 	"github.com/antchat/antchat/server/chatapi"
 	"github.com/antchat/antchat/server/engineio"
+	"github.com/antchat/antchat/server/overload"
 	"github.com/antchat/antchat/server/socketio"
 )
 
@@ -38,6 +39,7 @@ type everything struct {
 	engine  engineio.Hooks
 	sockets socketio.Hooks
 	chat    chatapi.Hooks
+	load    overload.Hooks
 	local   local.Hooks
 	redis   redis.Hooks
 	others  official.Hooks
@@ -46,7 +48,7 @@ type everything struct {
 func newEverything(t *testing.T) *everything {
 	t.Helper()
 	m, fleet := New("v1.2.3"), New("v1.2.3")
-	e := &everything{Metrics: m, fleet: fleet, engine: m.EngineIO(), sockets: m.SocketIO(chatapi.Events), chat: m.Chat(chatapi.Events), local: m.Local(), redis: fleet.Redis(), others: fleet.Official(slog.New(slog.DiscardHandler))}
+	e := &everything{Metrics: m, fleet: fleet, engine: m.EngineIO(), sockets: m.SocketIO(chatapi.Events), chat: m.Chat(chatapi.Events), load: m.Overload(), local: m.Local(), redis: fleet.Redis(), others: fleet.Official(slog.New(slog.DiscardHandler))}
 	l, err := local.Open(local.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +181,10 @@ func TestHooksCount(t *testing.T) {
 	e.chat.Sent(true)
 	e.chat.Refused("made up by a client", chatapi.CodeUnknownEvent)
 	e.chat.Named()
+	e.load.Read(overload.Reading{Memory: 0.25, Delay: 30 * time.Millisecond})
+	e.load.Changed(overload.Connections, true, overload.Reading{})
+	e.load.Changed(overload.Reads, true, overload.Reading{})
+	e.load.Changed(overload.Reads, false, overload.Reading{})
 	e.local.Commit(3, time.Millisecond, nil)
 	e.local.Trimmed(5)
 	e.local.Appended(time.Millisecond, os.ErrClosed)
@@ -196,6 +202,11 @@ func TestHooksCount(t *testing.T) {
 	for _, line := range []string{
 		`antchat_build_info{goversion="go`,
 		`antchat_engineio_sessions{revision="4",transport="polling"} 0`,
+		`antchat_overload_memory_ratio 0.25`,
+		`antchat_overload_delay_seconds 0.03`,
+		`antchat_overload_active{step="connections"} 1`,
+		`antchat_overload_active{step="reads"} 0`,
+		`antchat_overload_begun_total{step="reads"} 1`,
 		`antchat_engineio_sessions{revision="4",transport="websocket"} 1`,
 		`antchat_engineio_sessions_opened_total{revision="3",transport="websocket"} 1`,
 		`antchat_engineio_sessions_closed_total{reason="ping_timeout"} 1`,
