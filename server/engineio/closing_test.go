@@ -18,7 +18,7 @@ func TestHeartbeatWhileClosing(t *testing.T) {
 	if _, ok := srv.reserve(""); !ok {
 		t.Fatal("no room")
 	}
-	s := &Session{srv: srv, flusher: srv.flushers[0], id: "x", revision: 4}
+	s := &Session{srv: srv, id: "x", revision: 4}
 	s.beat.owner = s
 	srv.admit(s, TransportPolling)
 	s.Close(ReasonForcedServerClose)
@@ -42,7 +42,7 @@ func TestIdleSizes(t *testing.T) {
 		what      string
 		size, max uintptr
 	}{
-		{"Session", unsafe.Sizeof(Session{}), 256},
+		{"Session", unsafe.Sizeof(Session{}), 224},
 		{"webSocket", unsafe.Sizeof(webSocket{}), 64},
 	} {
 		if tt.size > tt.max {

@@ -20,6 +20,9 @@ func newFlusher(stop chan struct{}) *flusher {
 	return &flusher{wake: make(chan struct{}, 1), stop: stop}
 }
 
+// flusher is the session's.
+func (s *Session) flusher() *flusher { return s.srv.flushers[s.shard] }
+
 // add marks s. It is called with s.mu held, once until s.flush.
 func (f *flusher) add(s *Session) {
 	f.mu.Lock()
@@ -46,6 +49,9 @@ func (f *flusher) take() *Session {
 	f.head, f.tail = nil, nil
 	return s
 }
+
+// maxFlushers is what a Session.shard can name.
+const maxFlushers = 256
 
 const (
 	// flushRounds is how many writes one session gets before it is the next one's
@@ -107,7 +113,7 @@ func (s *Session) flush(scratch []byte, rounds int) {
 		if round == rounds {
 			s.writing = false
 			s.dirty = true
-			s.flusher.add(s)
+			s.flusher().add(s)
 			break
 		}
 		s.mu.Unlock()

@@ -6,17 +6,23 @@ import "sync"
 // chunks come from a pool, so that queueing allocates nothing. Guarded by the
 // session's mu.
 type queue struct {
-	head, tail *chunk
-	size       int // bytes of all messages, those of off included
-	off        int // bytes of the first message that are written already
-	count      int32
-	first      uint8 // index of the first message in head
-	last       uint8 // index after the last message in tail
+	head  *chunk
+	count int32
+	first uint8 // index of the first message in head
+	last  uint8 // index after the last message in the last chunk
 }
 
 type chunk struct {
 	next  *chunk
 	items [15]*Prepared
+	ledger
+}
+
+// ledger is what a queue that is not empty has besides, in its first chunk.
+type ledger struct {
+	tail *chunk
+	size int // bytes of all messages, those of off included
+	off  int // bytes of the first message that are written already
 }
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
@@ -32,21 +38,27 @@ const (
 
 func (q *queue) push(p *Prepared) {
 	switch {
-	case q.tail == nil:
+	case q.head == nil:
 		c := chunks.Get().(*chunk)
-		q.head, q.tail, q.first, q.last = c, c, 0, 0
-	case int(q.last) == len(q.tail.items):
+		c.ledger = ledger{tail: c}
+		q.head, q.first, q.last = c, 0, 0
+	case int(q.last) == len(q.head.items):
 		c := chunks.Get().(*chunk)
-		q.tail.next, q.tail, q.last = c, c, 0
+		q.head.tail.next, q.head.tail, q.last = c, c, 0
 	}
-	q.tail.items[q.last] = p
+	q.head.tail.items[q.last] = p
 	q.last++
 	q.count++
-	q.size += len(p.wire)
+	q.head.size += len(p.wire)
 }
 
 // waiting is how many bytes are left to write.
-func (q *queue) waiting() int { return q.size - q.off }
+func (q *queue) waiting() int {
+	if q.head == nil {
+		return 0
+	}
+	return q.head.size - q.head.off
+}
 
 // peek returns the first message, nil if there is none.
 func (q *queue) peek() *Prepared {
@@ -58,21 +70,23 @@ func (q *queue) peek() *Prepared {
 
 // pop removes the first message.
 func (q *queue) pop() {
-	q.size -= len(q.head.items[q.first].wire)
-	q.head.items[q.first] = nil
+	c := q.head
+	c.size -= len(c.items[q.first].wire)
+	c.items[q.first] = nil
 	q.first++
-	q.off = 0
+	c.off = 0
 	q.count--
 	switch {
 	case q.count == 0:
-		chunks.Put(q.head)
-		q.head, q.tail, q.first, q.last = nil, nil, 0, 0
-	case int(q.first) == len(q.head.items):
-		c := q.head
+		*q = queue{}
+	case int(q.first) == len(c.items):
 		q.head, q.first = c.next, 0
-		c.next = nil
-		chunks.Put(c)
+		q.head.ledger = c.ledger
+	default:
+		return
 	}
+	c.next, c.ledger = nil, ledger{}
+	chunks.Put(c)
 }
 
 func (q *queue) clear() {
@@ -89,7 +103,7 @@ func (q *queue) batch(scratch []byte, b64 bool) []byte {
 	if head == nil {
 		return nil
 	}
-	b := head.bytes(b64)[q.off:]
+	b := head.bytes(b64)[q.head.off:]
 	if q.count == 1 || len(b) >= maxJoin || cap(scratch) == 0 {
 		return b[:min(len(b), maxWrite)]
 	}
@@ -113,9 +127,9 @@ func (q *queue) batch(scratch []byte, b64 bool) []byte {
 // completed.
 func (q *queue) written(n int, b64 bool) (messages int) {
 	for n > 0 {
-		left := len(q.peek().bytes(b64)) - q.off
+		left := len(q.peek().bytes(b64)) - q.head.off
 		if n < left {
-			q.off += n
+			q.head.off += n
 			return messages
 		}
 		n -= left

@@ -43,13 +43,13 @@ func TestQueue(t *testing.T) {
 			got = append(got, b...)
 			messages += q.written(len(b), round%2 == 0)
 		}
-		if !bytes.Equal(got, want) || messages != pushed || q.size != 0 || q.head != nil {
-			t.Fatalf("%d of %d bytes, %d of %d messages, size %d", len(got), len(want), messages, pushed, q.size)
+		if !bytes.Equal(got, want) || messages != pushed || q.waiting() != 0 || q.head != nil {
+			t.Fatalf("%d of %d bytes, %d of %d messages, size %d", len(got), len(want), messages, pushed, q.waiting())
 		}
 		q.push(packetPing)
 		q.push(packetPing)
 		q.clear()
-		if q.size != 0 || q.count != 0 || q.head != nil {
+		if q.waiting() != 0 || q.count != 0 || q.head != nil {
 			t.Fatal("not empty after clear")
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 // Server is an http.Handler that serves Engine.IO on whatever path it is mounted
@@ -72,7 +74,7 @@ func NewServer(accept func(*Session) Handler, o Options) *Server {
 	if s.network.poller, err = newPoller(&s.network); err != nil {
 		s.o.Logger.Warn("engineio: a goroutine per WebSocket", "error", err)
 	}
-	for range runtime.GOMAXPROCS(0) {
+	for range min(runtime.GOMAXPROCS(0), maxFlushers) {
 		f := newFlusher(s.stop)
 		s.flushers = append(s.flushers, f)
 		s.flushing.Go(f.run)
@@ -291,16 +293,16 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q url.Values,
 	}
 	f := s.gather(r, address)
 	session := &Session{
-		srv:     s,
-		flusher: s.flushers[int(s.turn.Add(1))%len(s.flushers)],
-		id:      s.o.NodeID + randomID(idLen-nodeIDLen),
-		opened:  time.Now().UnixNano(),
-		facts:   f,
+		srv:    s,
+		id:     s.o.NodeID + randomID(idLen-nodeIDLen),
+		opened: time.Now().UnixNano(),
+		facts:  f,
 
 		revision:    revision,
 		b64:         wantsBase64(q),
 		secure:      s.isSecure(r),
 		crossDomain: r.Header.Get("Origin") != "",
+		shard:       uint8(s.turn.Add(1) % uint32(len(s.flushers))),
 	}
 	session.beat.owner = session
 	s.setCookie(w, session.id)
@@ -309,7 +311,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q url.Values,
 		return
 	}
 	s.admit(session, TransportPolling)
-	if err := s.writePayload(w, r, q, session, s.openPacket(session).appendPackets(nil)); err != nil {
+	if err := s.writePayload(w, r, q, session, s.openPacket(nil, session).appendPackets(nil)); err != nil {
 		session.abort(ReasonTransportError)
 	}
 }
@@ -324,7 +326,6 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 	ws := &webSocket{s: session, conn: s.network.newConn(nc), b64: session.b64, ends: s.newAge()}
 	session.ws = ws
 	session.held = true
-	open := s.openPacket(session)
 	if session.revision == 3 {
 		// Apart from the open packet: there are clients of revision 3 that begin to
 		// listen for packets only when the handshake is done.
@@ -333,11 +334,10 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 			s.unreserve(session.facts.address)
 			return
 		}
-	} else {
-		// One write for both: it is the dearest part of a handshake.
-		open.wire = append(answer, open.wire...)
+		answer = nil
 	}
-	session.queue.push(open)
+	// One write for both, otherwise: it is the dearest part of a handshake.
+	session.queue.push(s.openPacket(answer, session))
 	s.admit(session, TransportWebSocket)
 
 	session.mu.Lock()
@@ -393,15 +393,19 @@ func (s *Server) admit(session *Session, transport string) {
 }
 
 // openPacket is the first packet of a session (engine.io-protocol v4,
-// "Handshake").
-func (s *Server) openPacket(session *Session) *Prepared {
+// "Handshake"), on a WebSocket behind what comes before it.
+func (s *Server) openPacket(before []byte, session *Session) *Prepared {
 	tail := s.opening[0]
 	if session.ws != nil {
 		tail = s.opening[1]
 	}
-	b := make([]byte, 0, len(openHead)+len(session.id)+len(tail))
-	b = append(append(b, openHead...), session.id...) // an id needs no escapes
-	return preparePacket(TypeOpen, append(b, tail...))
+	n := len(openHead) + len(session.id) + len(tail)
+	b := appendHeader(slices.Grow(before, ws.MaxHeaderSize+1+n), ws.OpText, n+1)
+	b = append(append(b, '0'+TypeOpen), openHead...)
+	b = append(append(b, session.id...), tail...) // an id needs no escapes
+	p := &Prepared{wire: b}
+	p.add(Packet{Type: TypeOpen, Data: p.tail(n)})
+	return p
 }
 
 const openHead = `{"sid":"`

@@ -61,11 +61,10 @@ const (
 // methods may be called from any goroutine, and none of them blocks.
 type Session struct {
 	// Immutable.
-	srv     *Server
-	flusher *flusher
-	id      string
-	facts   facts
-	opened  int64 // Unix time in nanoseconds
+	srv    *Server
+	id     string
+	facts  facts
+	opened int64 // Unix time in nanoseconds
 
 	beat entry    // wakes expired
 	next *Session // guarded by flusher.mu
@@ -96,6 +95,7 @@ type Session struct {
 	retiring   bool      // retire has begun
 
 	// Immutable too; here they fill what the compiler would leave empty.
+	shard       uint8 // its flusher in srv.flushers
 	revision    byte
 	b64         bool // handshake with b64: binary as base64 (revision 3)
 	secure      bool
@@ -267,7 +267,7 @@ func (s *Session) kickLocked(now bool) (flush bool) {
 		return true
 	default:
 		s.dirty = true
-		s.flusher.add(s)
+		s.flusher().add(s)
 	}
 	return false
 }

@@ -96,7 +96,7 @@ func checkUpgrade(r *http.Request) bool {
 // beyond the request, answer the handshake's answer, which the caller writes. On an
 // error everything has been answered.
 func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, buffered, answer []byte, err error) {
-	answer = appendSwitching(nil, r.Header.Get("Sec-WebSocket-Key"), w.Header())
+	answer = appendSwitching(make([]byte, 0, answerSize), r.Header.Get("Sec-WebSocket-Key"), w.Header())
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "WebSocket is not possible here", http.StatusInternalServerError)
@@ -109,6 +109,9 @@ func (s *Server) takeOver(w http.ResponseWriter, r *http.Request) (nc net.Conn, 
 	}
 	return nc, buffered, answer, nil
 }
+
+// answerSize is room for a handshake's answer and an open packet.
+const answerSize = 384
 
 // acceptGUID is RFC 6455's, 1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
