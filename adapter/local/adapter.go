@@ -91,7 +91,7 @@ func Open(o Options) (*Adapter, error) {
 	}
 	a.sessions = &sessions{
 		max: o.MaxSessions, windowMilli: o.Window.Milliseconds(),
-		byPID: make(map[string]*session), dirty: make(map[string]*session),
+		byPID: roomindex.NewTable(func(s *session) string { return s.pid }), dirty: make(map[string]*session),
 	}
 	if o.Dir != "" {
 		a.sessions.touch = a.committer.touch

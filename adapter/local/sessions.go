@@ -8,6 +8,7 @@ import (
 	"unique"
 
 	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/adapter/roomindex"
 )
 
 // session is a recovery record.
@@ -39,7 +40,7 @@ type sessions struct {
 	touch func()
 
 	mu    sync.Mutex
-	byPID map[string]*session
+	byPID *roomindex.Table[session]
 	dirty map[string]*session // by pid; nil value: to be deleted
 	lost  queue[lostSession]  // in the order of loss; may hold outdated ones
 }
@@ -60,13 +61,13 @@ func (t *sessions) noteLocked(pid string, s *session) {
 }
 
 func (t *sessions) dropLocked(s *session) {
-	delete(t.byPID, s.pid)
+	t.byPID.Delete(s.pid)
 	t.noteLocked(s.pid, nil)
 }
 
 // owned finds the session of an owner.
 func (t *sessions) ownedLocked(o adapter.Owner) (*session, error) {
-	s := t.byPID[o.PID]
+	s := t.byPID.Find(o.PID)
 	if s == nil || s.token != o.Token {
 		return nil, fmt.Errorf("session is not this connection's any more: %w", adapter.ErrFenced)
 	}
@@ -88,10 +89,10 @@ func (t *sessions) check(o *adapter.Owner) error {
 func (t *sessions) create(r adapter.Session, pos uint64) (adapter.Owner, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.byPID[r.PID] != nil {
+	if t.byPID.Find(r.PID) != nil {
 		return adapter.Owner{}, fmt.Errorf("create session: id is taken: %w", adapter.ErrConflict)
 	}
-	if len(t.byPID) >= t.max && !t.evictLocked() {
+	if t.byPID.Len() >= t.max && !t.evictLocked() {
 		return adapter.Owner{}, fmt.Errorf("create session: %d are connected: %w", t.max, adapter.ErrFull)
 	}
 	s := &session{
@@ -101,7 +102,7 @@ func (t *sessions) create(r adapter.Session, pos uint64) (adapter.Owner, error) 
 	for _, room := range r.Rooms {
 		s.rooms = append(s.rooms, joined{room: room, pos: pos})
 	}
-	t.byPID[s.pid] = s
+	t.byPID.Put(s)
 	t.markLocked(s)
 	return adapter.Owner{PID: s.pid, Token: s.token}, nil
 }
@@ -111,7 +112,7 @@ func (t *sessions) evictLocked() bool {
 	for t.lost.len() > 0 {
 		l := t.lost.front()
 		t.lost.pop()
-		if s := t.byPID[l.pid]; s != nil && s.token == l.token && s.gone == l.at {
+		if s := t.byPID.Find(l.pid); s != nil && s.token == l.token && s.gone == l.at {
 			t.dropLocked(s)
 			return true
 		}
@@ -125,7 +126,7 @@ func (t *sessions) sweep(nowMilli int64) {
 	defer t.mu.Unlock()
 	for t.lost.len() > 0 {
 		l := t.lost.front()
-		s := t.byPID[l.pid]
+		s := t.byPID.Find(l.pid)
 		current := s != nil && s.token == l.token && s.gone == l.at
 		if current && !t.expired(s, nowMilli) {
 			return
@@ -146,7 +147,7 @@ func (t *sessions) expired(s *session, nowMilli int64) bool {
 func (t *sessions) claim(namespace, pid string, nowMilli int64) (adapter.Session, adapter.Owner, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.byPID[pid]
+	s := t.byPID.Find(pid)
 	switch {
 	case s == nil:
 		return adapter.Session{}, adapter.Owner{}, fmt.Errorf("claim: no such session: %w", adapter.ErrUnrecoverable)
@@ -260,14 +261,14 @@ func (t *sessions) resumable(o adapter.Owner, namespace, sid string) (start uint
 func (t *sessions) any() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.byPID) > 0
+	return t.byPID.Len() > 0
 }
 
 // loseAll marks every connected session as lost: at a clean close.
 func (t *sessions) loseAll(nowMilli int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range t.byPID {
+	for s := range t.byPID.All {
 		if s.gone == 0 {
 			t.loseLocked(s, nowMilli)
 			t.markLocked(s)
@@ -308,7 +309,7 @@ func (t *sessions) giveBack(changes []sessionChange) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range changes {
-		t.noteLocked(c.pid, t.byPID[c.pid])
+		t.noteLocked(c.pid, t.byPID.Find(c.pid))
 	}
 }
 
@@ -324,7 +325,7 @@ func (t *sessions) load(list []*session, lastSign int64) {
 	}
 	slices.SortFunc(list, func(a, b *session) int { return int(a.gone - b.gone) })
 	for _, s := range list {
-		t.byPID[s.pid] = s
+		t.byPID.Put(s)
 		t.lost.push(lostSession{pid: s.pid, token: s.token, at: s.gone})
 	}
 }

@@ -31,7 +31,7 @@ func (a *Adapter) Stats() Stats {
 	s.Appends = len(a.committer.pending)
 	a.committer.mu.Unlock()
 	a.sessions.mu.Lock()
-	s.Sessions = len(a.sessions.byPID)
+	s.Sessions = a.sessions.byPID.Len()
 	a.sessions.mu.Unlock()
 	a.presence.mu.Lock()
 	for _, r := range a.presence.rooms {

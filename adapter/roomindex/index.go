@@ -14,14 +14,15 @@ import (
 // from any goroutine.
 //
 // A membership costs 40 bytes: a slot in the room's two parallel slices and a
-// seat in the socket's list.
+// seat in the socket's list. A room costs 50 besides, and as its only member one
+// has no slots.
 type Index struct {
 	// Written by the owner under mu; the owner reads without it, since nobody
 	// else writes.
 	mu      sync.RWMutex
-	members map[string]*member
-	rooms   map[string]*room
-	all     room
+	members *Table[member]
+	rooms   *Table[room]
+	all     room // never with only
 
 	// Owned by the owner.
 	scratch []adapter.Socket
@@ -38,11 +39,37 @@ type change struct {
 }
 
 // room is a dense set: a single room's sockets are handed to the Receiver as
-// the slice stands, with no walk and no allocation.
+// the slice stands, with no walk and no allocation. Rooms of one, such as that of
+// a person's own sockets, are many and are kept small.
 type room struct {
-	name    string
+	name string
+	only *member // the one member; nil: there are lists
+	*lists
+}
+
+type lists struct {
 	sockets []adapter.Socket
 	members []*member // parallel to sockets
+}
+
+// those are the room's sockets and members.
+func (r *room) those() ([]adapter.Socket, []*member) {
+	if r.only != nil {
+		return r.only.itself()
+	}
+	return r.sockets, r.members
+}
+
+// list is the room's sockets.
+func (r *room) list() []adapter.Socket {
+	sockets, _ := r.those()
+	return sockets
+}
+
+// itself is the member as a room of its own: its place in the namespace's.
+func (m *member) itself() ([]adapter.Socket, []*member) {
+	all, at := m.seats[0].room, m.seats[0].at
+	return all.sockets[at : at+1 : at+1], all.members[at : at+1 : at+1]
 }
 
 type member struct {
@@ -66,7 +93,11 @@ type Found struct {
 
 // NewIndex makes an empty index.
 func NewIndex() *Index {
-	return &Index{members: make(map[string]*member), rooms: make(map[string]*room)}
+	return &Index{
+		members: NewTable(func(m *member) string { return m.socket.ID() }),
+		rooms:   NewTable(func(r *room) string { return r.name }),
+		all:     room{lists: &lists{}},
+	}
 }
 
 // Add makes a socket known under its id, in no room. A socket that already had
@@ -77,7 +108,7 @@ func (x *Index) Add(s adapter.Socket, session *adapter.Owner) (replaced adapter.
 	x.mu.Lock()
 	defer x.tell()
 	defer x.mu.Unlock()
-	if old := x.members[id]; old != nil {
+	if old := x.members.Find(id); old != nil {
 		if old.socket == s {
 			old.session = session
 			return nil
@@ -86,7 +117,7 @@ func (x *Index) Add(s adapter.Socket, session *adapter.Owner) (replaced adapter.
 		x.removeLocked(old)
 	}
 	m := &member{socket: s, session: session}
-	x.members[id] = m
+	x.members.Put(m)
 	sit(m, &x.all)
 	x.note(id, true)
 	return replaced
@@ -110,7 +141,7 @@ func (x *Index) tell() {
 // Remove forgets a socket and its rooms. It compares the socket itself, so
 // that a replaced connection cannot take its successor out.
 func (x *Index) Remove(s adapter.Socket) bool {
-	m := x.members[s.ID()]
+	m := x.members.Find(s.ID())
 	if m == nil || m.socket != s {
 		return false
 	}
@@ -126,13 +157,13 @@ func (x *Index) removeLocked(m *member) {
 		x.rise(m, len(m.seats)-1)
 	}
 	id := m.socket.ID()
-	delete(x.members, id)
+	x.members.Delete(id)
 	x.note(id, false)
 }
 
 // Has reports whether this very socket is known. Owner only.
 func (x *Index) Has(s adapter.Socket) bool {
-	m := x.members[s.ID()]
+	m := x.members.Find(s.ID())
 	return m != nil && m.socket == s
 }
 
@@ -140,7 +171,7 @@ func (x *Index) Has(s adapter.Socket) bool {
 // ok is false when the socket is not known.
 func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool) {
 	id := s.ID()
-	m := x.members[id]
+	m := x.members.Find(id)
 	if m == nil || m.socket != s {
 		return nil, false
 	}
@@ -152,10 +183,10 @@ func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool
 		if name == id || m.seatIn(name) >= 0 {
 			continue
 		}
-		r := x.rooms[name]
+		r := x.rooms.Find(name)
 		if r == nil {
 			r = &room{name: name}
-			x.rooms[name] = r
+			x.rooms.Put(r)
 			x.note(name, true)
 		}
 		sit(m, r)
@@ -166,7 +197,7 @@ func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool
 
 // Leave takes a socket out of rooms and returns those it was in.
 func (x *Index) Leave(s adapter.Socket, rooms []string) (left []string) {
-	m := x.members[s.ID()]
+	m := x.members.Find(s.ID())
 	if m == nil || m.socket != s {
 		return nil
 	}
@@ -194,6 +225,15 @@ func (m *member) seatIn(name string) int {
 }
 
 func sit(m *member, r *room) {
+	if r.lists == nil && r.only == nil {
+		r.only = m
+		m.seats = append(m.seats, seat{room: r})
+		return
+	}
+	if only := r.only; only != nil {
+		r.only = nil
+		r.lists = &lists{sockets: []adapter.Socket{only.socket}, members: []*member{only}}
+	}
 	m.seats = append(m.seats, seat{room: r, at: int32(len(r.sockets))})
 	r.sockets = append(r.sockets, m.socket)
 	r.members = append(r.members, m)
@@ -203,6 +243,23 @@ func sit(m *member, r *room) {
 // free place.
 func (x *Index) rise(m *member, i int) {
 	r, at := m.seats[i].room, int(m.seats[i].at)
+	if r.only != nil {
+		r.only = nil
+	} else {
+		r.remove(at)
+	}
+	end := len(m.seats) - 1
+	m.seats[i] = m.seats[end]
+	m.seats[end] = seat{}
+	m.seats = m.seats[:end]
+	if r != &x.all && (r.lists == nil || len(r.members) == 0) {
+		x.rooms.Delete(r.name)
+		x.note(r.name, false)
+	}
+}
+
+// remove takes the member at a place of the lists out.
+func (r *room) remove(at int) {
 	last := len(r.members) - 1
 	if at != last {
 		moved := r.members[last]
@@ -220,14 +277,6 @@ func (x *Index) rise(m *member, i int) {
 	if c := cap(r.sockets); c > 64 && last < c/4 {
 		r.sockets = append(make([]adapter.Socket, 0, c/2), r.sockets...)
 		r.members = append(make([]*member, 0, c/2), r.members...)
-	}
-	end := len(m.seats) - 1
-	m.seats[i] = m.seats[end]
-	m.seats[end] = seat{}
-	m.seats = m.seats[:end]
-	if last == 0 && r != &x.all {
-		delete(x.rooms, r.name)
-		x.note(r.name, false)
 	}
 }
 
@@ -250,12 +299,13 @@ func (x *Index) Select(t *adapter.Target) []adapter.Socket {
 	x.scratch = x.scratch[:0]
 	x.round++
 	for _, name := range t.Except {
-		if r := x.rooms[name]; r != nil {
-			for _, m := range r.members {
+		if r := x.rooms.Find(name); r != nil {
+			_, members := r.those()
+			for _, m := range members {
 				m.round = x.round
 			}
 		}
-		if m := x.members[name]; m != nil {
+		if m := x.members.Find(name); m != nil {
 			m.round = x.round
 		}
 	}
@@ -263,10 +313,10 @@ func (x *Index) Select(t *adapter.Target) []adapter.Socket {
 		x.take(&x.all)
 	}
 	for _, name := range t.Rooms {
-		if r := x.rooms[name]; r != nil {
+		if r := x.rooms.Find(name); r != nil {
 			x.take(r)
 		}
-		if m := x.members[name]; m != nil && m.round != x.round {
+		if m := x.members.Find(name); m != nil && m.round != x.round {
 			m.round = x.round
 			x.scratch = append(x.scratch, m.socket)
 		}
@@ -278,27 +328,30 @@ func (x *Index) Select(t *adapter.Target) []adapter.Socket {
 // namespace) without the socket that sent: two copies instead of a walk. ok is
 // false when the target is not of that form.
 func (x *Index) allButOne(t *adapter.Target) (list []adapter.Socket, ok bool) {
-	if len(t.Except) != 1 || len(t.Rooms) > 1 || x.rooms[t.Except[0]] != nil {
+	if len(t.Except) != 1 || len(t.Rooms) > 1 || x.rooms.Find(t.Except[0]) != nil {
 		return nil, false
 	}
 	r := &x.all
 	if len(t.Rooms) == 1 {
-		if x.members[t.Rooms[0]] != nil {
+		if x.members.Find(t.Rooms[0]) != nil {
 			return nil, false
 		}
-		if r = x.rooms[t.Rooms[0]]; r == nil {
+		if r = x.rooms.Find(t.Rooms[0]); r == nil {
 			return nil, true
 		}
 	}
-	m := x.members[t.Except[0]]
+	m := x.members.Find(t.Except[0])
 	if m == nil {
-		return r.sockets, true
+		return r.list(), true
 	}
 	i := 0 // its seat in the namespace
 	if r != &x.all {
 		if i = m.seatIn(r.name); i < 0 {
-			return r.sockets, true
+			return r.list(), true
 		}
+	}
+	if r.only != nil {
+		return nil, true
 	}
 	at := m.seats[i].at
 	clear(x.scratch)
@@ -308,19 +361,19 @@ func (x *Index) allButOne(t *adapter.Target) (list []adapter.Socket, ok bool) {
 
 // one selects a single room, which may be a socket's own id.
 func (x *Index) one(name string) []adapter.Socket {
-	r, m := x.rooms[name], x.members[name]
+	r, m := x.rooms.Find(name), x.members.Find(name)
 	switch {
 	case m == nil && r == nil:
 		return nil
 	case m == nil:
-		return r.sockets
+		return r.list()
 	case r == nil:
-		s := m.seats[0]
-		return s.room.sockets[s.at : s.at+1 : s.at+1]
+		sockets, _ := m.itself()
+		return sockets
 	}
 	// Somebody joined a room that is named as a socket's id.
 	clear(x.scratch)
-	x.scratch = append(x.scratch[:0], r.sockets...)
+	x.scratch = append(x.scratch[:0], r.list()...)
 	if m.seatIn(name) < 0 {
 		x.scratch = append(x.scratch, m.socket)
 	}
@@ -328,10 +381,11 @@ func (x *Index) one(name string) []adapter.Socket {
 }
 
 func (x *Index) take(r *room) {
-	for i, m := range r.members {
+	sockets, members := r.those()
+	for i, m := range members {
 		if m.round != x.round {
 			m.round = x.round
-			x.scratch = append(x.scratch, r.sockets[i])
+			x.scratch = append(x.scratch, sockets[i])
 		}
 	}
 }
@@ -341,7 +395,7 @@ func (x *Index) take(r *room) {
 func (x *Index) Rooms(id string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if m := x.members[id]; m != nil {
+	if m := x.members.Find(id); m != nil {
 		return m.roomNames()
 	}
 	return nil
@@ -361,7 +415,7 @@ func (m *member) roomNames() []string {
 func (x *Index) Session(s adapter.Socket) (session *adapter.Owner, ok bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	m := x.members[s.ID()]
+	m := x.members.Find(s.ID())
 	if m == nil || m.socket != s {
 		return nil, false
 	}
@@ -375,12 +429,13 @@ func (x *Index) Find(t *adapter.Target) []Found {
 	defer x.mu.RUnlock()
 	seen := make(map[*member]bool)
 	for _, name := range t.Except {
-		if r := x.rooms[name]; r != nil {
-			for _, m := range r.members {
+		if r := x.rooms.Find(name); r != nil {
+			_, members := r.those()
+			for _, m := range members {
 				seen[m] = true
 			}
 		}
-		if m := x.members[name]; m != nil {
+		if m := x.members.Find(name); m != nil {
 			seen[m] = true
 		}
 	}
@@ -397,12 +452,13 @@ func (x *Index) Find(t *adapter.Target) []Found {
 		}
 	}
 	for _, name := range t.Rooms {
-		if r := x.rooms[name]; r != nil {
-			for _, m := range r.members {
+		if r := x.rooms.Find(name); r != nil {
+			_, members := r.those()
+			for _, m := range members {
 				take(m)
 			}
 		}
-		take(x.members[name])
+		take(x.members.Find(name))
 	}
 	return found
 }
@@ -411,14 +467,14 @@ func (x *Index) Find(t *adapter.Target) []Found {
 func (x *Index) Known(id string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.members[id] != nil
+	return x.members.Find(id) != nil
 }
 
 // Len is the number of sockets.
 func (x *Index) Len() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return len(x.members)
+	return x.members.Len()
 }
 
 // RoomCount is the number of rooms that have sockets here, the sockets' own ids
@@ -426,15 +482,15 @@ func (x *Index) Len() int {
 func (x *Index) RoomCount() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return len(x.rooms)
+	return x.rooms.Len()
 }
 
 // RoomLen is the number of sockets in a room.
 func (x *Index) RoomLen(name string) int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if r := x.rooms[name]; r != nil {
-		return len(r.sockets)
+	if r := x.rooms.Find(name); r != nil {
+		return len(r.list())
 	}
 	return 0
 }

@@ -101,7 +101,7 @@ func (f *Fence) pass(q *Sequencer) {
 	if n == nil {
 		return
 	}
-	m := n.Index.members[f.SocketID]
+	m := n.Index.members.Find(f.SocketID)
 	if m == nil || m.session == nil || m.session.Token >= f.Token {
 		return
 	}
