@@ -239,6 +239,14 @@ func (p *program) url() string {
 // run serves until ctx ends or the listener fails, and then stops everything.
 // It may be called once.
 func (p *program) run(ctx context.Context) error {
+	done := make(chan struct{})
+	defer func() { <-done }()
+	background, end := context.WithCancel(context.Background())
+	defer end()
+	go func() {
+		defer close(done)
+		newMemory().run(background)
+	}()
 	served := make(chan error, 1)
 	go func() {
 		if p.http.TLSConfig != nil {
