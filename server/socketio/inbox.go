@@ -193,6 +193,9 @@ func (s *Socket) handle(p *packet.Packet) {
 	if o.Hooks.Received != nil {
 		o.Hooks.Received(s, name, e.Event.Size())
 	}
+	if o.Hooks.Incoming != nil {
+		o.Hooks.Incoming(s, e)
+	}
 	if o.Hooks.Handled != nil {
 		began = time.Now()
 	}

@@ -32,10 +32,14 @@ func (m *member) Info() adapter.SocketInfo {
 	s.mu.Lock()
 	data := s.data
 	s.mu.Unlock()
-	return adapter.SocketInfo{
+	info := adapter.SocketInfo{
 		ID:        s.id,
 		Node:      s.client.server.adapter.NodeID(),
 		Handshake: s.Handshake().marshal(),
 		Data:      data,
 	}
+	if f := s.client.server.options.Describe; f != nil {
+		s.client.server.protect("describe", func() { f(s, &info) })
+	}
+	return info
 }

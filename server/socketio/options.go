@@ -67,6 +67,10 @@ type Options struct {
 	// when none was asked for. The default names the event and a code, never
 	// the error's text.
 	ErrorPayload func(event string, err error) any
+	// Describe may add to what FetchSockets tells of a socket, such as to its
+	// Data. It may run on the adapter's sequencer: it must be fast. Nothing is
+	// added without it.
+	Describe func(s *Socket, info *adapter.SocketInfo)
 	// Logger for what an operator should know. Nothing is logged without it.
 	Logger *slog.Logger
 	Hooks  Hooks
@@ -111,6 +115,11 @@ type Hooks struct {
 	Disconnected func(s *Socket, reason DisconnectReason)
 	// Received: an event of a client is about to be handled.
 	Received func(s *Socket, event string, size int)
+	// Incoming is Received with the whole event, which must not be changed.
+	Incoming func(s *Socket, e *Incoming)
+	// Outgoing: an event was queued to a socket of this node; its offset is
+	// not shown. It runs for every recipient of a broadcast.
+	Outgoing func(s *Socket, e adapter.Event)
 	// Handled: its handler has returned.
 	Handled func(s *Socket, event string, took time.Duration, err error)
 	// Delivered: a broadcast has been queued to local sockets; encoded says in
@@ -125,7 +134,8 @@ type Hooks struct {
 	AckTimedOut func(s *Socket)
 	// Panicked: a handler panicked, or another function of the application.
 	// where is the event's name, or "connect", "disconnect", "server event",
-	// "error payload", "render", "replay", "gap", "presence", "outgoing".
+	// "error payload", "render", "replay", "gap", "presence", "outgoing",
+	// "describe".
 	Panicked func(where string, value any)
 	// Violation: a connection was closed because its client broke the
 	// protocol or a limit.

@@ -182,6 +182,9 @@ func (c *Client) sendPacket(p *packet.Packet) error {
 
 // sent tells OnAnyOutgoing functions.
 func (ns *Namespace) sent(s *Socket, e adapter.Event) {
+	if h := ns.server.options.Hooks.Outgoing; h != nil {
+		h(s, e)
+	}
 	if len(ns.outgoing) == 0 {
 		return
 	}

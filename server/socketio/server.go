@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,6 +103,33 @@ func (s *Server) Namespaces() []*Namespace {
 		list = append(list, ns)
 	}
 	slices.SortFunc(list, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
+// Find gives the namespace of a name, nil when there is none.
+func (s *Server) Find(name string) *Namespace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.namespaces[name]
+}
+
+// Sockets lists this node's sockets that were accepted and have not ended, in
+// no order.
+func (s *Server) Sockets() []*Socket {
+	s.mu.Lock()
+	clients := slices.Collect(maps.Keys(s.clients))
+	s.mu.Unlock()
+	list := make([]*Socket, 0, len(clients))
+	for _, c := range clients {
+		for _, socket := range c.sockets() {
+			socket.mu.Lock()
+			live := socket.state == socketAccepted
+			socket.mu.Unlock()
+			if live {
+				list = append(list, socket)
+			}
+		}
+	}
 	return list
 }
 

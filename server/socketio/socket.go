@@ -203,6 +203,13 @@ func (s *Socket) SetUser(user string) {
 	s.user = user
 }
 
+// Info describes the socket as FetchSockets does.
+func (s *Socket) Info() adapter.SocketInfo {
+	info := (*member)(s).Info()
+	info.Rooms = s.Rooms()
+	return info
+}
+
 // View is what SetView set.
 func (s *Socket) View() View { return s.view }
 
