@@ -37,12 +37,13 @@ func (p *program) official() redis.Official {
 }
 
 // roomOut is what others call a room: a chat room by its name, and the id of a
-// socket, which may be one of theirs, as it is.
+// socket, which may be one of theirs, as it is. Personal rooms are the fleet's
+// own: others have no such users.
 func roomOut(room string) (string, bool) {
 	if name, ok := chat.RoomName(room); ok {
 		return name, true
 	}
-	return room, true
+	return room, !chat.IsPersonalRoom(room)
 }
 
 // posts hands an emitter's messages to the chat, which is made after the

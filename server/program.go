@@ -16,6 +16,7 @@ import (
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
 	"github.com/antchat/antchat/adapter/redis"
+	"github.com/antchat/antchat/server/adminui"
 	"github.com/antchat/antchat/server/chatapi"
 	"github.com/antchat/antchat/server/config"
 	"github.com/antchat/antchat/server/engineio"
@@ -46,7 +47,8 @@ type program struct {
 	load     *overload.Monitor
 	admin    *admin // nil without admin.listen
 
-	posts    posts // into chat
+	posts    posts       // into chat
+	adminUI  *adminui.UI // nil when it is off
 	silent   newcomers
 	stopping atomic.Bool
 }
@@ -85,6 +87,9 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	events := slices.Concat(chatapi.Events, c.Relay.Events)
 	sockets := socketOptions(c, logger)
 	sockets.Hooks = p.metrics.SocketIO(events)
+	if err := p.openAdminUI(&sockets); err != nil {
+		return nil, err
+	}
 	p.sockets = socketio.NewServer(p.adapter, sockets)
 	options := p.chatOptions(rules)
 	options.Hooks = p.metrics.Chat(events)
@@ -95,12 +100,20 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	}
 	p.posts.to.Store(p.chat)
 
-	origins := gateway.NewOrigins(c.CORS.Origins, c.HTTP.TrustedProxies > 0)
+	allowed := c.CORS.Origins
+	if p.adminUI != nil {
+		p.adminUI.Serve(p.sockets, p.adapter)
+		allowed = slices.Concat(allowed, c.AdminUI.Origins)
+	}
+	origins := gateway.NewOrigins(allowed, c.HTTP.TrustedProxies > 0)
 	engine := engineOptions(c, logger)
 	engine.NodeID = p.adapter.NodeID()
 	engine.CheckOrigin = origins.Allowed
 	engine.Admit = p.admit
 	engine.Hooks = p.metrics.EngineIO()
+	if p.adminUI != nil {
+		engine.Hooks = adminUIHooks(p.adminUI, engine.Hooks)
+	}
 	relay := peerRelay{p.adapter}
 	engine.Relay = relay
 	p.engine = engineio.NewServer(func(s *engineio.Session) engineio.Handler { return p.sockets.Accept(s) }, engine)

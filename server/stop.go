@@ -63,6 +63,9 @@ func (p *program) stop() error {
 	if p.tokens != nil {
 		p.tokens.Close()
 	}
+	if p.adminUI != nil {
+		end(ctx, "admin ui", p.adminUI.Close)
+	}
 	if p.adapter != nil {
 		end(ctx, "store", p.adapter.Close)
 	}

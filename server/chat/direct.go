@@ -84,5 +84,8 @@ func (l Limits) RoomFor(user, s string) (string, error) {
 // sockets are in, whatever else they are in. No chat room can have such a name.
 const personalPrefix = "user:"
 
+// IsPersonalRoom says that an adapter's room is some user's own.
+func IsPersonalRoom(adapterRoom string) bool { return strings.HasPrefix(adapterRoom, personalPrefix) }
+
 // PersonalRoom is the adapter's name of the room of a user's own sockets.
 func PersonalRoom(public string) string { return personalPrefix + public }

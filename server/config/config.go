@@ -23,6 +23,7 @@ type Config struct {
 	Admin    Admin
 	Redis    Redis
 	Official Official
+	AdminUI  AdminUI
 	Node     Node
 
 	// CloudRun is what the platform says of itself; no setting.
@@ -199,6 +200,18 @@ type Official struct {
 	Prefix            string
 	PythonChannel     string
 	SpecificResponses bool
+}
+
+// AdminUI is the namespace of the official Admin UI.
+type AdminUI struct {
+	Enabled      bool
+	Namespace    string
+	Username     string
+	PasswordHash string // secret: whoever has it can try passwords at home
+	Token        string // secret
+	Mode         string // production, development
+	ReadOnly     bool
+	Origins      []string
 }
 
 // Node names this process.

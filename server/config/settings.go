@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // setting is one row of the table. The type of what field points to (int,
@@ -60,6 +61,7 @@ var sections = []struct{ name, about string }{
 	{"admin", "Metrics and profiles, on an address of their own"},
 	{"redis", "Many nodes"},
 	{"official", "Node servers and emitters on the same Redis"},
+	{"admin_ui", "The official Socket.IO Admin UI"},
 	{"node", "This node"},
 }
 
@@ -262,6 +264,23 @@ var settings = []*setting{
 	{key: "official.specific_responses", field: func(c *Config) any { return &c.Official.SpecificResponses }, initial: "false",
 		about: "The classic adapter's publishOnSpecificResponseChannel, if the Node servers have it."},
 
+	{key: "admin_ui.enabled", field: func(c *Config) any { return &c.AdminUI.Enabled }, initial: "false",
+		about: "Lets the official Admin UI (https://admin.socket.io, or @socket.io/admin-ui's ui/dist of your own) connect. Needs admin_ui.password_hash or admin_ui.token."},
+	{key: "admin_ui.namespace", field: func(c *Config) any { return &c.AdminUI.Namespace }, initial: "/admin", check: checkNamespace,
+		about: "The namespace that it connects to."},
+	{key: "admin_ui.username", field: func(c *Config) any { return &c.AdminUI.Username }, initial: "admin", check: checkUsername,
+		about: "Its user."},
+	{key: "admin_ui.password_hash", field: func(c *Config) any { return &c.AdminUI.PasswordHash }, secret: true,
+		about: "bcrypt hash of the user's password, of a cost of at most 14: htpasswd -nBC 12 admin makes one, after the colon."},
+	{key: "admin_ui.token", field: func(c *Config) any { return &c.AdminUI.Token }, secret: true,
+		about: "Random text of at least 16 bytes that lets in without a user: as the password of the form, or as auth.token of a client."},
+	{key: "admin_ui.mode", field: func(c *Config) any { return &c.AdminUI.Mode }, initial: "production", allowed: []string{"production", "development"},
+		about: "What it is shown: production means counts; development also every socket, its rooms and handshake, and events with what people wrote in them."},
+	{key: "admin_ui.read_only", field: func(c *Config) any { return &c.AdminUI.ReadOnly }, initial: "false",
+		about: "Refuses its commands: emit, join, leave, disconnect."},
+	{key: "admin_ui.origins", field: func(c *Config) any { return &c.AdminUI.Origins }, check: checkOrigin,
+		about: "Origins of its page, beside cors.origins: https://admin.socket.io for the hosted one."},
+
 	{key: "node.id", field: func(c *Config) any { return &c.Node.ID }, check: checkNode,
 		about: "Name of this node inside session ids: 6 characters of 0-9 A-Z a-z _ -; empty makes a random one at each start."},
 }
@@ -309,6 +328,8 @@ func (c *Config) related() error {
 		return &Error{"auth.mode", "is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys"}
 	case c.Auth.Mode == "token" && c.Auth.sources() > 1:
 		return &Error{"auth.mode", "is token, and several of auth.secret, auth.secret_file and auth.keys are set: allowed is one"}
+	case c.AdminUI.Enabled && c.AdminUI.PasswordHash == "" && c.AdminUI.Token == "":
+		return &Error{"admin_ui.enabled", "is true, but neither admin_ui.password_hash nor admin_ui.token is set: allowed is true with one of them"}
 	case c.Engine.CookieSecure && c.Engine.Cookie == "":
 		return &Error{"engine.cookie_secure", "is true, but engine.cookie names no cookie: allowed is true with a cookie's name"}
 	}
@@ -473,6 +494,20 @@ func checkRedis(text string) error {
 func checkRedisPrefix(text string) error {
 	if !regexp.MustCompile(`^[0-9A-Za-z_.:-]{0,64}$`).MatchString(text) {
 		return fmt.Errorf("up to 64 characters of 0-9 A-Z a-z _ . : -")
+	}
+	return nil
+}
+
+func checkNamespace(text string) error {
+	if !regexp.MustCompile(`^/[0-9A-Za-z._~-]{1,64}$`).MatchString(text) {
+		return fmt.Errorf("a slash and 1 to 64 characters of 0-9 A-Z a-z . _ ~ -")
+	}
+	return nil
+}
+
+func checkUsername(text string) error {
+	if text == "" || len(text) > 128 || strings.ContainsFunc(text, unicode.IsControl) {
+		return fmt.Errorf("1 to 128 bytes without control characters")
 	}
 	return nil
 }

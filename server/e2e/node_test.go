@@ -50,7 +50,9 @@ func TestBrowser(t *testing.T) {
 		}
 	}
 	server := startServer(t, nil)
-	runNode(t, map[string]string{"ANTCHAT_URL": server.url}, files...)
+	runNode(t, map[string]string{
+		"ANTCHAT_URL": server.url, "ANTCHAT_TEST_REDIS_URL": "redis://" + startRedis(t), "ANTCHAT_TEST_BCRYPT": adminHash(t),
+	}, files...)
 }
 
 func findChrome() string {

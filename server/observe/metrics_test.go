@@ -20,6 +20,7 @@ import (
 	"github.com/antchat/antchat/adapter/local"
 	"github.com/antchat/antchat/adapter/redis"
 	"github.com/antchat/antchat/adapter/redis/official"
+	"github.com/antchat/antchat/server/adminui"
 	"github.com/antchat/antchat/server/chatapi"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/overload"
@@ -43,12 +44,13 @@ type everything struct {
 	local   local.Hooks
 	redis   redis.Hooks
 	others  official.Hooks
+	pages   adminui.Hooks
 }
 
 func newEverything(t *testing.T) *everything {
 	t.Helper()
 	m, fleet := New("v1.2.3"), New("v1.2.3")
-	e := &everything{Metrics: m, fleet: fleet, engine: m.EngineIO(), sockets: m.SocketIO(chatapi.Events), chat: m.Chat(chatapi.Events), load: m.Overload(), local: m.Local(), redis: fleet.Redis(), others: fleet.Official(slog.New(slog.DiscardHandler))}
+	e := &everything{Metrics: m, fleet: fleet, engine: m.EngineIO(), sockets: m.SocketIO(chatapi.Events), chat: m.Chat(chatapi.Events), load: m.Overload(), local: m.Local(), redis: fleet.Redis(), others: fleet.Official(slog.New(slog.DiscardHandler)), pages: m.AdminUI()}
 	l, err := local.Open(local.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -198,6 +200,9 @@ func TestHooksCount(t *testing.T) {
 	e.others.Refused("pickle")
 	e.others.Dropped("append")
 	e.others.Lost("cut")
+	e.pages.Admitted("token")
+	e.pages.Refused("guesses")
+	e.pages.Dropped()
 	got := e.scrape(t)
 	for _, line := range []string{
 		`antchat_build_info{goversion="go`,
@@ -266,6 +271,9 @@ func TestHooksCount(t *testing.T) {
 		`antchat_official_refused_total{reason="pickle"} 1`,
 		`antchat_official_dropped_total{what="append"} 1`,
 		`antchat_official_links_lost_total 1`,
+		`antchat_admin_ui_admitted_total{by="token"} 1`,
+		`antchat_admin_ui_refused_total{reason="guesses"} 1`,
+		`antchat_admin_ui_dropped_total 1`,
 		`antchat_limit_max{limit="engine.max_sessions"} 1000`,
 		`antchat_redis_links_live 0`,
 	} {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -116,9 +115,7 @@ func (s *Server) Find(name string) *Namespace {
 // Sockets lists this node's sockets that were accepted and have not ended, in
 // no order.
 func (s *Server) Sockets() []*Socket {
-	s.mu.Lock()
-	clients := slices.Collect(maps.Keys(s.clients))
-	s.mu.Unlock()
+	clients := s.everyone()
 	list := make([]*Socket, 0, len(clients))
 	for _, c := range clients {
 		for _, socket := range c.sockets() {
@@ -180,13 +177,7 @@ func (s *Server) removeLocked(c *Client) {
 // returned; handlers that still run then have contexts that end within 5 s.
 func (s *Server) Close(ctx context.Context) error {
 	s.tasks.closing.Store(true)
-	s.mu.Lock()
-	clients := make([]*Client, 0, s.count)
-	for c := s.clients; c != nil; c = c.next {
-		clients = append(clients, c)
-	}
-	s.mu.Unlock()
-	for _, c := range clients {
+	for _, c := range s.everyone() {
 		c.conn.Close(string(ReasonShutdown))
 	}
 	if err := s.tasks.wait(ctx); err != nil {
@@ -194,6 +185,17 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.deadlines.close()
 	return nil
+}
+
+// everyone is the clients that there are now.
+func (s *Server) everyone() []*Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clients := make([]*Client, 0, s.count)
+	for c := s.clients; c != nil; c = c.next {
+		clients = append(clients, c)
+	}
+	return clients
 }
 
 // known says whether a namespace of that name may exist; if not, a CONNECT

@@ -102,7 +102,15 @@ for (const [mode, setting] of [
     const key = `sio-${mode}`;
     let ann, bob, cat, dan, node, one, two;
     before(async () => {
-      [one, two] = await fleet(`${mode}.`, 2, { ANTCHAT_OFFICIAL_ADAPTER: setting, ANTCHAT_OFFICIAL_PREFIX: key, ANTCHAT_RELAY_EVENTS: "draw", ANTCHAT_RECOVERY_OFFSETS: "never" });
+      [one, two] = await fleet(`${mode}.`, 2, {
+        ANTCHAT_OFFICIAL_ADAPTER: setting,
+        ANTCHAT_OFFICIAL_PREFIX: key,
+        ANTCHAT_RELAY_EVENTS: "draw",
+        ANTCHAT_RECOVERY_OFFSETS: "never",
+        ANTCHAT_ADMIN_UI_ENABLED: "true",
+        ANTCHAT_ADMIN_UI_MODE: "development",
+        ANTCHAT_ADMIN_UI_TOKEN: "sixteen bytes at least",
+      });
       node = await nodeServer(mode, key);
       ann = await member(one, "ann");
       bob = await member(two, "bob", ["den"]);
@@ -228,6 +236,27 @@ for (const [mode, setting] of [
       node.io.in(eve.id).disconnectSockets(true);
       assert.equal((await gone)[0], "io server disconnect");
       assert.equal(eve.io.engine.readyState, "closed");
+      eve.close();
+    });
+
+    test("our Admin UI sees, moves, tells and ends a Node server's sockets", async () => {
+      const ui = await connect(latest, websocket, `${one.url}/admin`, { auth: { token: "sixteen bytes at least" } });
+      const [list] = await next(ui, "all_sockets");
+      const seen = list.filter((s) => s.nsp === "/").map((s) => s.id);
+      for (const socket of [ann, bob, cat, dan]) {
+        assert.ok(seen.includes(socket.id), `${socket.id} in ${seen}`);
+      }
+      assert.equal(list.find((s) => s.id === cat.id).data.name, "cat");
+      const eve = await connect(latest, websocket, node.url, { auth: { name: "eve" } });
+      ui.emit("join", "/", "club", eve.id);
+      await until(async () => [...(await node.io.in("club").fetchSockets())].length === 1, "eve in the club");
+      const told = next(eve, "told");
+      ui.emit("emit", "/", eve.id, "told", { a: [1.5] }, Buffer.from([1]));
+      assert.deepEqual(await told, [{ a: [1.5] }, Buffer.from([1])]);
+      const gone = next(eve, "disconnect");
+      ui.emit("_disconnect", "/", false, eve.id);
+      assert.equal((await gone)[0], "io server disconnect");
+      ui.close();
       eve.close();
     });
 
