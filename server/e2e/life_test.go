@@ -39,18 +39,18 @@ func TestCloudRunStart(t *testing.T) {
 	p.start("/readyz")
 	t.Logf("ready %v after the process was started", time.Since(began).Round(time.Millisecond))
 
-	// The log is JSON, and says who speaks.
-	var serving struct{ Msg, Service, Revision string }
+	// The log is JSON in Cloud Logging's words, and says who speaks.
+	var serving struct{ Severity, Message, Service, Revision string }
 	lines := bufio.NewScanner(strings.NewReader(p.log.String()))
 	for lines.Scan() {
 		if err := json.Unmarshal(lines.Bytes(), &serving); err != nil {
 			t.Errorf("a line of the log is no JSON: %s", lines.Text())
 		}
-		if serving.Msg == "serving" {
+		if serving.Message == "serving" {
 			break
 		}
 	}
-	if serving.Service != "chat" || serving.Revision != "chat-00007-abc" {
+	if serving.Severity != "INFO" || serving.Service != "chat" || serving.Revision != "chat-00007-abc" {
 		t.Errorf("the log does not name service and revision:\n%s", p.log)
 	}
 
@@ -104,7 +104,7 @@ func TestCloudRunConfig(t *testing.T) {
 	said := strings.Join(strings.Fields(string(out)), " ")
 	for _, want := range []string{
 		"# environment PORT", "trusted_proxies: 1 # default on Cloud Run", "max_age: 59m # default on Cloud Run",
-		"max_age_jitter: 4m # default", "format: 'json' # default on Cloud Run",
+		"max_age_jitter: 4m # default", "format: 'cloud' # default on Cloud Run",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("--print-config does not say %q:\n%s", want, out)
