@@ -217,6 +217,7 @@ func (t *sessions) connected(o *adapter.Owner) {
 // known keeps its first cut: the socket has been a member since.
 func (t *sessions) join(o *adapter.Owner, rooms []string, pos uint64) {
 	t.change(o, func(s *session) {
+		s.rooms = slices.Grow(s.rooms, len(rooms))
 		for _, room := range rooms {
 			if !slices.ContainsFunc(s.rooms, func(j joined) bool { return j.room == room }) {
 				s.rooms = append(s.rooms, joined{room: room, pos: pos})

@@ -178,6 +178,7 @@ func (x *Index) Join(s adapter.Socket, rooms []string) (joined []string, ok bool
 	x.mu.Lock()
 	defer x.tell()
 	defer x.mu.Unlock()
+	m.seats = slices.Grow(m.seats, len(rooms))
 	for _, name := range rooms {
 		// The own id needs no seat: Select finds the socket by it.
 		if name == id || m.seatIn(name) >= 0 {

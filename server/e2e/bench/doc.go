@@ -9,7 +9,7 @@
 //	paced      the same room at 20 messages a second
 //	many-saturated  10,000 clients in 1,000 rooms of 10, 64 messages outstanding
 //	many-paced      the same rooms, 1,000 messages a second in all
-//	idle       10,000 connections: resident bytes per connection after 5 s, and
+//	idle       10,000 connections, after a first 200: resident bytes of each after 5 s, and
 //	           CPU milliseconds per 1,000 connects, first SYN to last CONNECT
 //	lobby      the same for a minute, with heartbeats, and ours is the program
 //	           with its default settings: everyone in the lobby, log and session

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -90,7 +91,9 @@ func (l *load) close() {
 // connect opens a client for each place, at most atOnce handshakes at a time,
 // and has it join its room. It returns when the last is connected.
 func (l *load) connect(ctx context.Context, places []place, atOnce int) error {
-	l.clients = make([]client, 0, len(places))
+	before := len(l.clients)
+	l.clients = slices.Grow(l.clients, len(places))
+	all := before + len(places)
 	for i, p := range places {
 		if p.room == nowhere {
 			continue
@@ -98,12 +101,12 @@ func (l *load) connect(ctx context.Context, places []place, atOnce int) error {
 		for int(p.room) >= len(l.rooms) {
 			l.rooms = append(l.rooms, room{name: "bench" + strconv.Itoa(len(l.rooms))})
 		}
-		l.rooms[p.room].members = append(l.rooms[p.room].members, int32(i))
+		l.rooms[p.room].members = append(l.rooms[p.room].members, int32(before+i))
 	}
 	deadline := time.Now().Add(2 * time.Minute)
-	for l.ready < len(places) {
-		for l.opening < atOnce && len(l.clients) < len(places) {
-			if err := l.dial(places[len(l.clients)]); err != nil {
+	for l.ready < all {
+		for l.opening < atOnce && len(l.clients) < all {
+			if err := l.dial(places[len(l.clients)-before]); err != nil {
 				return fmt.Errorf("dial: %w", err)
 			}
 		}
@@ -114,7 +117,7 @@ func (l *load) connect(ctx context.Context, places []place, atOnce int) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d of %d clients connected within two minutes", l.ready, len(places))
+			return fmt.Errorf("%d of %d clients connected within two minutes", l.ready, all)
 		}
 	}
 	return nil

@@ -73,7 +73,7 @@ func bench(ctx context.Context) error {
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")
 	flag.Parse()
 	o.only, o.peers = strings.Split(only, ","), strings.Split(peers, ",")
-	if flag.NArg() > 0 || o.runs < 1 || o.measure < time.Second {
+	if flag.NArg() > 0 || o.runs < 1 || o.measure < time.Second || o.idleClients < firstClients {
 		return errors.New("see -help")
 	}
 
