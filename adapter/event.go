@@ -62,6 +62,8 @@ type Emit struct {
 	// Volatile events may be dropped for a socket whose queue is not empty.
 	// A volatile event is always Ephemeral.
 	Volatile bool
+	// Trace names the trace that this is part of: see [Delivery.Trace].
+	Trace string
 }
 
 // Delivery is one event on its way from the sequencer to local sockets.
@@ -93,6 +95,12 @@ type Delivery struct {
 	// Lane and Pos place the item in its lane; Pos is 0 for ephemeral events.
 	Lane int
 	Pos  uint64
+
+	// Trace names the trace that the append or emit was part of, as a W3C
+	// traceparent (Trace Context, "traceparent Header"), "" for none. It reaches
+	// live deliveries on every node, and is kept nowhere: what is repaired,
+	// recovered or read again has none.
+	Trace string
 
 	// Ask is set when each recipient's acknowledgement is wanted.
 	Ask Ask

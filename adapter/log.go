@@ -43,6 +43,8 @@ type Append struct {
 	Digest [16]byte
 	// Owner, when not nil, is compared: a fenced session cannot write.
 	Owner *Owner
+	// Trace names the trace that this is part of: see [Delivery.Trace].
+	Trace string
 }
 
 // Appended is the answer to an Append.

@@ -92,7 +92,7 @@ func TestAdmin(t *testing.T) {
 		`antchat_chat_messages_total{outcome="duplicate"}`:                                1,
 		`antchat_chat_requests_refused_total{code="unknown_event",event="other"}`:         1,
 		`antchat_store_append_duration_seconds_count{outcome="ok"}`:                       2,
-		`antchat_rooms`:           1,
+		`antchat_rooms`:           2, // the lobby, and the one of this user's connections
 		`antchat_presence_people`: 1,
 		`antchat_limit_used{limit="engine.max_sessions"}`: 1,
 		`antchat_limit_used{limit="log.max_rooms"}`:       1,

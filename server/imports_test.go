@@ -61,6 +61,7 @@ var doors = []struct {
 	{"github.com/KimMachineGun/automemlimit", []string{"server/overload"}, "what a container may use is read in one place"},
 	{"github.com/prometheus", []string{"server/observe"}, "the others offer hooks"},
 	{"go.opentelemetry.io", []string{"server/observe"}, "the others offer hooks"},
+	{"google.golang.org/protobuf", []string{"server/observe"}, "what Prometheus's and OpenTelemetry's messages are made of"},
 	{"github.com/tinylib/msgp", []string{"server/socketio/packet"}, "the codec is the packet's"},
 	{"pgregory.net/rapid", []string{"adapter/adaptertest"}, "only tests use it"},
 	{"go.uber.org/goleak", []string{"adapter/adaptertest"}, "only tests use it"},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/antchat/antchat/adapter"
@@ -45,7 +46,8 @@ type program struct {
 	listener net.Listener
 	metrics  *observe.Metrics
 	load     *overload.Monitor
-	admin    *admin // nil without admin.listen
+	tracer   *observe.Tracer // nil without tracing.url
+	admin    *admin          // nil without admin.listen
 
 	posts    posts       // into chat
 	adminUI  *adminui.UI // nil when it is off
@@ -90,11 +92,22 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	if err := p.openAdminUI(&sockets); err != nil {
 		return nil, err
 	}
-	p.sockets = socketio.NewServer(p.adapter, sockets)
+	// The layers above get the store with spans around it, if traces are wanted.
+	store := p.adapter
+	if c.Tracing.URL != "" {
+		if p.tracer, err = observe.NewTracer(traceOptions(c, logger, p.adapter.NodeID(), events)); err != nil {
+			return nil, c.Refuse("tracing.url", err.Error())
+		}
+		sockets.Hooks, store = p.tracer.SocketIO(sockets.Hooks), p.tracer.Adapter(p.adapter)
+	}
+	p.sockets = socketio.NewServer(store, sockets)
+	if p.tracer != nil {
+		p.sockets.Of("/").UseEvent(p.tracer.Event) // around all other middleware
+	}
 	options := p.chatOptions(rules)
 	options.Hooks = p.metrics.Chat(events)
 	options.Shed = p.shed
-	p.chat, err = chatapi.New(p.sockets.Of("/"), p.adapter, options)
+	p.chat, err = chatapi.New(p.sockets.Of("/"), store, options)
 	if err != nil {
 		return nil, c.Refuse("relay.events", err.Error())
 	}
@@ -319,6 +332,18 @@ func adapterOptions(c *config.Config, logger *slog.Logger) local.Options {
 		// As many may be lost and waiting as may be connected.
 		MaxSessions: 2 * c.Engine.MaxSessions,
 		Logger:      logger,
+	}
+}
+
+func traceOptions(c *config.Config, logger *slog.Logger, node string, events []string) observe.TraceOptions {
+	headers := make(map[string]string, len(c.Tracing.Headers))
+	for _, h := range c.Tracing.Headers {
+		name, value, _ := strings.Cut(h, "=") // checked
+		headers[name] = value
+	}
+	return observe.TraceOptions{
+		URL: c.Tracing.URL, Headers: headers, OneIn: c.Tracing.OneIn,
+		Node: node, Version: versionText(), Events: events, Logger: logger,
 	}
 }
 

@@ -69,6 +69,9 @@ func (p *program) stop() error {
 	if p.adapter != nil {
 		end(ctx, "store", p.adapter.Close)
 	}
+	if p.tracer != nil {
+		end(ctx, "traces", p.tracer.Close)
+	}
 	if p.admin != nil {
 		// After all others, so that the stop itself can be watched.
 		end(ctx, "admin", p.admin.close)

@@ -23,7 +23,7 @@ func (a *Adapter) Emit(ctx context.Context, e adapter.Emit) error {
 		return ErrClass
 	}
 	ev := &roomindex.Event{Target: e.Target, Delivery: adapter.Delivery{
-		Namespace: e.Namespace, Event: e.Event, Class: e.Class, Volatile: e.Volatile,
+		Namespace: e.Namespace, Event: e.Event, Class: e.Class, Volatile: e.Volatile, Trace: e.Trace,
 	}}
 	keep := e.Class == adapter.Recoverable && !e.Volatile
 	if e.Volatile {

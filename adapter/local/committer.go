@@ -378,9 +378,11 @@ func (c *committer) stage(b *build, r *request) answer {
 	}
 	b.appends = append(b.appends, appendedEntry{log: l, entry: entry{d: d, keyed: keyed, key: r.key, digest: r.a.Digest}})
 	// The sequencer writes the Position of its own copy.
-	b.events = append(b.events, &roomindex.Event{
+	ev := &roomindex.Event{
 		Delivery: *d, Target: adapter.Target{Namespace: l.namespace, Rooms: []string{l.room}},
-	})
+	}
+	ev.Delivery.Trace = r.a.Trace
+	b.events = append(b.events, ev)
 	if held := h.last - h.first + 1; held > uint64(a.o.LogMax) {
 		c.stageTrim(b, l, h)
 	}

@@ -66,7 +66,7 @@ func (a *Adapter) Emit(ctx context.Context, e adapter.Emit) error {
 		if l.pipe.away() {
 			return a.emitHere(ctx, l, x)
 		}
-		payload := joinParcel(kindEphemeral, "", body)
+		payload := joinParcel(kindEphemeral, e.Trace, body)
 		cmd := []any{l.publishCmd, l.base + channel, payload}
 		if sid != "" {
 			cmd = l.call(lua().publish, channel, sid, payload)
@@ -78,6 +78,9 @@ func (a *Adapter) Emit(ctx context.Context, e adapter.Emit) error {
 	}
 	cmd := l.call(lua().emit, stream, channel, sid, 0, a.keep().Milliseconds(), body, a.o.RecoverablePerRoom)
 	const number = 10 // of the emit, in cmd
+	if e.Trace != "" {
+		cmd = append(cmd, e.Trace)
+	}
 	v, err := l.pipe.do(ctx, &op{cmd: cmd, numbered: number})
 	if err != nil {
 		return a.outcome("emit", err)

@@ -69,7 +69,9 @@ func (l *lane) handle(channel string, p *parcel) {
 	case kindEphemeral, kindHere:
 		var e *emission
 		if e, err = readEmission(p.body); err == nil && !(p.kind == kindHere && l.subscribed(e)) {
-			l.deliver(l.a.eventOf(l, e, adapter.Ephemeral, 0))
+			ev := l.a.eventOf(l, e, adapter.Ephemeral, 0)
+			ev.Delivery.Trace = p.trace(0)
+			l.deliver(ev)
 		}
 	case kindLoss:
 		err = l.lost(channel, p)
@@ -154,7 +156,7 @@ func (l *lane) logged(channel string, p *parcel) error {
 		Target: adapter.Target{Namespace: w.namespace, Rooms: []string{w.room}},
 		Delivery: adapter.Delivery{
 			Namespace: w.namespace, Class: adapter.Logged, Room: w.room, Epoch: p.word(0), Seq: seq,
-			Time: time.UnixMilli(int64(at)), Lane: l.n, Pos: pos,
+			Time: time.UnixMilli(int64(at)), Lane: l.n, Pos: pos, Trace: p.trace(6),
 		},
 	}
 	if err := readEntry(p.body, &ev.Delivery); err != nil {
@@ -181,7 +183,9 @@ func (l *lane) kept(_ string, p *parcel) error {
 		return nil
 	}
 	l.pos = pos
-	l.deliver(l.a.eventOf(l, e, adapter.Recoverable, pos))
+	ev := l.a.eventOf(l, e, adapter.Recoverable, pos)
+	ev.Delivery.Trace = p.trace(2)
+	l.deliver(ev)
 	return nil
 }
 

@@ -59,6 +59,9 @@ func (a *Adapter) append(ctx context.Context, e adapter.Append) (adapter.Appende
 	cmd := l.call(lua().append, fullName(e.Namespace, e.Room), newEpoch(), e.Key, hex.EncodeToString(e.Digest[:]),
 		a.o.DedupeWindow.Milliseconds(), body, a.o.LogMax, a.o.LogAge.Milliseconds(), pid, token, wait,
 		max(1, min(64, a.o.LogMax/10)))
+	if e.Trace != "" {
+		cmd = append(cmd, e.Trace)
+	}
 	// Without a key an entry whose fate is unknown must not be sent twice.
 	v, err := l.pipe.do(ctx, &op{cmd: cmd, wait: true, once: e.Key == ""})
 	if err != nil {

@@ -229,3 +229,31 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// A trace is one word more in a head: nodes that do not know it pass over it,
+// and what is no traceparent is none.
+func TestTraceInHeads(t *testing.T) {
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for head, want := range map[string]string{
+		"M e 1 2 - 3 4 " + trace: trace, "M e 1 2 - 3 4": "", "M e 1 2 - 3 4 x": "", "M e 1 2 - 3 4 " + trace + "0": "",
+	} {
+		p, err := readParcel(head + "\nbody")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.trace(6); got != want {
+			t.Errorf("%s: %q", head, got)
+		}
+		if seq, err := p.number(1); seq != 1 || err != nil || string(p.body) != "body" || p.word(5) != "4" {
+			t.Errorf("%s: %+v %v", head, p, err)
+		}
+	}
+	p, err := readParcel(string(joinParcel(kindEphemeral, trace, []byte("body"))))
+	if err != nil || p.kind != kindEphemeral || p.trace(0) != trace || string(p.body) != "body" {
+		t.Errorf("%+v %v", p, err)
+	}
+	p, err = readParcel(string(joinParcel(kindEphemeral, "", []byte("body"))))
+	if err != nil || p.trace(0) != "" || string(p.body) != "body" {
+		t.Errorf("%+v %v", p, err)
+	}
+}

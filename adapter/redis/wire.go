@@ -15,10 +15,10 @@ import (
 // here: lengths as uvarints, then bytes. The bodies of entries and kept emits
 // stand in the streams as they are.
 const (
-	kindLogged    = 'M' // M epoch seq pos previous-epoch time start
-	kindKept      = 'R' // R pos start; r the same, for one socket of this node
+	kindLogged    = 'M' // M epoch seq pos previous-epoch time start [trace]
+	kindKept      = 'R' // R pos start [trace]; r the same, for one socket of this node
 	kindKeptHere  = 'r'
-	kindEphemeral = 'E' // e the same, for one socket of this node
+	kindEphemeral = 'E' // E [trace]; e the same, for one socket of this node
 	kindHere      = 'e'
 	kindJoined    = 'J' // J count user-length
 	kindLeft      = 'L'
@@ -231,6 +231,16 @@ func readParcel(payload string) (p parcel, err error) {
 func (p *parcel) word(i int) string {
 	if i < len(p.words) {
 		return p.words[i]
+	}
+	return ""
+}
+
+// trace is a word that only newer nodes write, and only of what is traced: "" when
+// there is none.
+func (p *parcel) trace(i int) string {
+	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if w := p.word(i); len(w) == length {
+		return w
 	}
 	return ""
 }

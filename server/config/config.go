@@ -20,6 +20,7 @@ type Config struct {
 	Relay    Relay
 	Web      Web
 	Logging  Logging
+	Tracing  Tracing
 	Admin    Admin
 	Redis    Redis
 	Official Official
@@ -179,6 +180,13 @@ type Logging struct {
 	Format       string // auto, text, json, cloud
 	MaxPerSecond int    // lines of one kind; 0: no limit
 	Project      string // of Google Cloud
+}
+
+// Tracing is where traces go.
+type Tracing struct {
+	URL     string // "": nowhere
+	OneIn   int
+	Headers []string // secret; name=value
 }
 
 // Admin is where an operator looks.

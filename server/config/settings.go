@@ -58,6 +58,7 @@ var sections = []struct{ name, about string }{
 	{"relay", "Events of your own"},
 	{"web", "The page"},
 	{"logging", "What the server says about itself"},
+	{"tracing", "Traces, by OpenTelemetry"},
 	{"admin", "Metrics and profiles, on an address of their own"},
 	{"redis", "Many nodes"},
 	{"official", "Node servers and emitters on the same Redis"},
@@ -242,6 +243,13 @@ var settings = []*setting{
 		about: "Limit of lines of one kind (a level and a message) in a second. What is left out is counted, and the number told a second later; 0 means no limit."},
 	{key: "logging.project", field: func(c *Config) any { return &c.Logging.Project }, also: "GOOGLE_CLOUD_PROJECT", check: checkProject,
 		about: "Google Cloud project whose traces the lines of form cloud name."},
+
+	{key: "tracing.url", field: func(c *Config) any { return &c.Tracing.URL }, check: checkTracing,
+		about: "Receiver of traces (OTLP over HTTP), such as http://127.0.0.1:4318/v1/traces; empty means none."},
+	{key: "tracing.one_in", field: func(c *Config) any { return &c.Tracing.OneIn }, initial: "1000", least: "1", most: "1000000000", unit: "events",
+		about: "Of so many events of clients one is followed to all who get it; 1 follows all."},
+	{key: "tracing.headers", field: func(c *Config) any { return &c.Tracing.Headers }, secret: true, check: checkHeader,
+		about: "Headers for the receiver, such as authorization=Bearer x."},
 
 	{key: "admin.listen", field: func(c *Config) any { return &c.Admin.Listen }, check: checkListen,
 		about: "Address and port of /metrics, /debug/pprof/, /healthz and /readyz, such as 127.0.0.1:9464, or :9464 for all addresses of the machine. Whoever reaches it sees them: keep it off the internet. With port 0 the system chooses one; empty means none."},
@@ -462,6 +470,25 @@ var reservedEvents = []string{"connect", "connect_error", "disconnect", "disconn
 func checkEvent(text string) error {
 	if text == "" || len(text) > 128 || slices.Contains(reservedEvents, text) {
 		return fmt.Errorf("event names of 1 to 128 bytes, none of %s", strings.Join(reservedEvents, ", "))
+	}
+	return nil
+}
+
+func checkTracing(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") == "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("an address such as http://127.0.0.1:4318/v1/traces, without user and query; tracing.headers is for secrets")
+	}
+	return nil
+}
+
+func checkHeader(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || !regexp.MustCompile(`^[0-9A-Za-z-]{1,128}$`).MatchString(name) || len(value) > 8192 || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("headers as name=value, in printable ASCII, with commas between")
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func checkQuery(t *testing.T, where, query string, have map[string][]string) {
 // return an empty list of errors as an error.)
 func loads(raw []byte) string {
 	plugins.RegisterDefaultPlugins()
-	var board dashboard.Dashboard //nolint:staticcheck // version 2 is for Grafana 13 and newer; this form loads in 10 too
+	var board dashboard.Dashboard //nolint:staticcheck // the newer form is not what Grafana 10 and 11 load
 	if err := board.UnmarshalJSONStrict(raw); err != nil && err.Error() != "" {
 		return err.Error()
 	}

@@ -173,7 +173,7 @@ func TestHooksCount(t *testing.T) {
 	e.sockets.Received(nil, "new message", 12)
 	e.sockets.Handled(nil, "new message", time.Millisecond, nil)
 	e.sockets.Handled(nil, "made up by a client", time.Millisecond, os.ErrClosed)
-	e.sockets.Delivered(&adapter.Delivery{Class: adapter.Logged, Time: time.Now()}, 7, 2)
+	e.sockets.Delivered(&adapter.Delivery{Class: adapter.Logged, Time: time.Now()}, 7, 2, time.Millisecond)
 	e.sockets.Dropped(nil, "typing")
 	e.sockets.Acked(nil, time.Second)
 	e.sockets.AckTimedOut(nil)

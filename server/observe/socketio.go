@@ -19,6 +19,7 @@ type sockets struct {
 	handled      map[string]*handled // by event
 	handledOther *handled
 	fanOut       [3]prometheus.Histogram // by adapter.Class
+	fanTime      prometheus.Histogram
 	lag          prometheus.Histogram
 	encoded      prometheus.Counter
 	dropped      prometheus.Counter
@@ -72,6 +73,8 @@ func (m *Metrics) SocketIO(events []string) socketio.Hooks {
 	for class, label := range classes {
 		s.fanOut[class] = fanOut.WithLabelValues(label).(prometheus.Histogram)
 	}
+	s.fanTime = m.histogram("socketio_broadcast_duration_seconds", "How long it took the sequencer to queue a broadcast for its recipients here.",
+		[]float64{0.00001, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1})
 	s.lag = m.histogram("socketio_delivery_lag_seconds",
 		"From a message's place in its room's log until it was queued for all of its recipients here, by the store's clock and this node's.", quick)
 	s.encoded = m.counter("socketio_broadcast_encodings_total", "Forms that broadcasts were encoded in.")
@@ -150,7 +153,8 @@ func (s *sockets) hooks() socketio.Hooks {
 		Handled: func(_ *socketio.Socket, event string, took time.Duration, err error) {
 			s.event(event).took[outcome(err)].Observe(took.Seconds())
 		},
-		Delivered: func(d *adapter.Delivery, recipients, encoded int) {
+		Delivered: func(d *adapter.Delivery, recipients, encoded int, took time.Duration) {
+			s.fanTime.Observe(took.Seconds())
 			s.fanOut[d.Class].Observe(float64(recipients))
 			s.encoded.Add(float64(encoded))
 			if d.Class == adapter.Logged && recipients > 0 {

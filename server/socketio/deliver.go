@@ -58,14 +58,19 @@ func (ns *Namespace) tell(e adapter.Event, exceptUser string, to []adapter.Socke
 }
 
 func (ns *Namespace) fanOut(v *variants, to []adapter.Socket) {
+	h := ns.server.options.Hooks.Delivered
+	var began time.Time
+	if h != nil {
+		began = time.Now()
+	}
 	n := 0
 	for _, t := range to {
 		if (*Socket)(t.(*member)).deliver(v) {
 			n++
 		}
 	}
-	if h := ns.server.options.Hooks.Delivered; h != nil {
-		h(v.d, n, v.encoded)
+	if h != nil {
+		h(v.d, n, v.encoded, time.Since(began))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // without offset is the same for both revisions, binary is not.
 func TestFormsOfABroadcast(t *testing.T) {
 	encoded := make(chan [2]int, 1)
-	s := newTestServer(t, Options{Recovery: true, Hooks: Hooks{Delivered: func(_ *adapter.Delivery, recipients, forms int) {
+	s := newTestServer(t, Options{Recovery: true, Hooks: Hooks{Delivered: func(_ *adapter.Delivery, recipients, forms int, _ time.Duration) {
 		encoded <- [2]int{recipients, forms}
 	}}})
 	ns := s.Of("/")

@@ -122,10 +122,10 @@ type Hooks struct {
 	Outgoing func(s *Socket, e adapter.Event)
 	// Handled: its handler has returned.
 	Handled func(s *Socket, event string, took time.Duration, err error)
-	// Delivered: a broadcast has been queued to local sockets; encoded says in
-	// how many forms it was written. Called by the adapter's sequencer, which
-	// goes on when it returns.
-	Delivered func(d *adapter.Delivery, recipients, encoded int)
+	// Delivered: a broadcast has been queued to local sockets, which took so
+	// long; encoded says in how many forms it was written. Called by the adapter's
+	// sequencer, which goes on when it returns.
+	Delivered func(d *adapter.Delivery, recipients, encoded int, took time.Duration)
 	// Dropped: a volatile event was not sent because the connection was busy.
 	Dropped func(s *Socket, event string)
 	// Acked: a client has acknowledged an event, so long after it was sent.

@@ -4,6 +4,7 @@
 local room, candidate, dkey, digest, window = ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local body, maxlen, age = ARGV[9], ARGV[10], tonumber(ARGV[11])
 local pid, token, waits, step = ARGV[12], ARGV[13], ARGV[14], tonumber(ARGV[15])
+local trace = ARGV[16] and ' ' .. ARGV[16] or ''
 
 local l = lane()
 if dead() then return {'dead'} end
@@ -70,5 +71,5 @@ if ms - tonumber(m[4] or '0') > math.min(3600000, age / 8) then
   if keep then redis.call('XTRIM', skey, 'MINID', num(keep)) end
 end
 if q % step == 0 then redis.call('XTRIM', skey, 'MAXLEN', maxlen) end
-publish('c:' .. room, 'M ' .. e .. ' ' .. num(q) .. ' ' .. num(l.p) .. ' ' .. (before == '' and '-' or before) .. ' ' .. ts .. ' ' .. l.start .. '\n' .. body)
+publish('c:' .. room, 'M ' .. e .. ' ' .. num(q) .. ' ' .. num(l.p) .. ' ' .. (before == '' and '-' or before) .. ' ' .. ts .. ' ' .. l.start .. trace .. '\n' .. body)
 return {'ok', e, num(q), num(l.p), ts}

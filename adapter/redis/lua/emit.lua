@@ -19,7 +19,7 @@ if len >= max + 64 then
   redis.call('PEXPIRE', base .. 'vt', keep)
   redis.call('XTRIM', vkey, 'MINID', num(tonumber(last) + 1))
 end
-local head = ' ' .. num(l.p) .. ' ' .. l.start .. '\n' .. body
+local head = ' ' .. num(l.p) .. ' ' .. l.start .. (ARGV[11] and ' ' .. ARGV[11] or '') .. '\n' .. body
 publish(channel, 'R' .. head)
 local node = sid ~= '' and redis.call('GET', base .. 'i:' .. sid)
 if node then publish('n:' .. string.sub(node, 1, 6), 'r' .. head) end
