@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/antchat/antchat/server/adminui"
@@ -27,7 +31,7 @@ func (p *program) openAdminUI(o *socketio.Options) error {
 	})
 	switch {
 	case errors.Is(err, adminui.ErrPasswordHash):
-		return p.config.Refuse("admin_ui.password_hash", "the value (hidden) is not allowed: allowed is a bcrypt hash with a cost of at most 14, such as htpasswd -nBC 12 admin makes")
+		return p.config.Refuse("admin_ui.password_hash", "the value (hidden) is not allowed: allowed is a bcrypt hash with a cost of at most 14, such as antchat password makes")
 	case errors.Is(err, adminui.ErrToken):
 		return p.config.Refuse("admin_ui.token", "the value (hidden) is not allowed: allowed are at least 16 bytes")
 	case err != nil:
@@ -44,6 +48,21 @@ func (p *program) openAdminUI(o *socketio.Options) error {
 	}
 	p.adminUI = ui
 	return nil
+}
+
+// hashPassword writes the hash of the line that it reads.
+func hashPassword(in io.Reader, out io.Writer) error {
+	// One byte more than is allowed, and the end of the line.
+	line, err := bufio.NewReader(io.LimitReader(in, 80)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read password: %w", err)
+	}
+	hash, err := adminui.HashPassword(strings.TrimRight(line, "\r\n"))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, hash)
+	return err
 }
 
 // adminUIHooks adds the Admin UI's counts to Engine.IO's hooks.

@@ -76,6 +76,9 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) error 
 	if request == config.Doctor {
 		return diagnose(ctx, c, err, stdout)
 	}
+	if request == config.Password {
+		return hashPassword(os.Stdin, stdout)
+	}
 	if err != nil {
 		return err
 	}

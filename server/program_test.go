@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/redis"
 	"github.com/antchat/antchat/server/config"
@@ -173,6 +175,39 @@ func TestNoGraceReachesTheStore(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestHashPassword(t *testing.T) {
+	for in, want := range map[string]string{"ant chat\n": "ant chat", "두 줄\r\nmore": "두 줄", strings.Repeat("x", 72): strings.Repeat("x", 72)} {
+		var out strings.Builder
+		if err := hashPassword(strings.NewReader(in), &out); err != nil {
+			t.Error(err)
+		}
+		if err := bcrypt.CompareHashAndPassword([]byte(strings.TrimSpace(out.String())), []byte(want)); err != nil {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+	for _, in := range []string{"", "\n", strings.Repeat("x", 73), strings.Repeat("x", 1000)} {
+		if err := hashPassword(strings.NewReader(in), io.Discard); err == nil {
+			t.Errorf("%q was hashed", in)
+		}
+	}
+}
+
+// Wrong settings of the Admin UI end the start; its hash is in no message.
+func TestAdminUISettings(t *testing.T) {
+	for args, want := range map[string]string{
+		"--admin_ui.password_hash=SECRET": "admin_ui.password_hash", "--admin_ui.token=SECRET": "admin_ui.token",
+	} {
+		c, _, err := config.Load([]string{"--data.dir", "", "--admin_ui.enabled", args})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = newProgram(c, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.HasPrefix(err.Error(), want+": ") || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%s: %v", args, err)
+		}
 	}
 }
 

@@ -298,6 +298,8 @@ func (h *localHalf) core() *Adapter { return (*Adapter)(h) }
 // Emit implements official.Backend.
 func (h *localHalf) Emit(ctx context.Context, e adapter.Emit, ask adapter.Ask) error {
 	a := h.core()
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
 	if err := a.seq.Admit(ctx); err != nil {
 		return fmt.Errorf("emit: %w", err)
 	}
@@ -315,23 +317,30 @@ func (h *localHalf) Emit(ctx context.Context, e adapter.Emit, ask adapter.Ask) e
 
 // Sockets implements official.Backend.
 func (h *localHalf) Sockets(ctx context.Context, t adapter.Target) ([]adapter.SocketInfo, error) {
-	list, _, err := h.core().FetchSockets(ctx, t)
+	list, _, err := h.core().FetchSockets(ctx, t) // bounds itself
 	return list, err
 }
 
 // Join implements official.Backend. It waits for the rooms' channels, so that
-// what the same server says next to the rooms is heard.
+// what the same server says next to the rooms is heard; not for ever, since
+// nothing else is heard meanwhile.
 func (h *localHalf) Join(ctx context.Context, t adapter.Target, rooms []string) error {
+	ctx, cancel := h.core().bounded(ctx)
+	defer cancel()
 	return h.core().SocketsJoin(ctx, t, rooms)
 }
 
 // Leave implements official.Backend.
 func (h *localHalf) Leave(ctx context.Context, t adapter.Target, rooms []string) error {
+	ctx, cancel := h.core().bounded(ctx)
+	defer cancel()
 	return h.core().SocketsLeave(ctx, t, rooms)
 }
 
 // Disconnect implements official.Backend.
 func (h *localHalf) Disconnect(ctx context.Context, t adapter.Target, transport bool) error {
+	ctx, cancel := h.core().bounded(ctx)
+	defer cancel()
 	return h.core().DisconnectSockets(ctx, t, transport)
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/socketio"
 )
@@ -19,7 +21,8 @@ type UI struct {
 	login  login
 	server *socketio.Server
 	ns     *socketio.Namespace
-	queue  chan item // what hooks have seen; never closed
+	queue  chan item     // what hooks have seen; never closed
+	limit  *rate.Limiter // of the events in it
 	wake   chan struct{}
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the worker has ended
@@ -49,7 +52,10 @@ func New(o Options) (*UI, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &UI{o: o, queue: make(chan item, 4096), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	u := &UI{
+		o: o, queue: make(chan item, 4096), limit: rate.NewLimiter(rate.Limit(o.MaxEvents), o.MaxEvents),
+		wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
 	u.login.init(&u.o)
 	u.stats.init()
 	return u, nil

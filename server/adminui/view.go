@@ -1,13 +1,12 @@
 package adminui
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/server/socketio"
@@ -17,7 +16,7 @@ import (
 type item struct {
 	kind   kind
 	socket *socketio.Socket
-	event  adapter.Event
+	args   any // of an event, as it is shown
 	reason string
 	at     time.Time
 }
@@ -51,13 +50,13 @@ func (u *UI) Hooks(h socketio.Hooks) socketio.Hooks {
 		}
 	}
 	h.Incoming = func(s *socketio.Socket, e *socketio.Incoming) {
-		u.push(item{kind: received, socket: s, event: e.Event})
+		u.pushEvent(received, s, e.Event)
 		if was.Incoming != nil {
 			was.Incoming(s, e)
 		}
 	}
 	h.Outgoing = func(s *socketio.Socket, e adapter.Event) {
-		u.push(item{kind: sent, socket: s, event: e})
+		u.pushEvent(sent, s, e)
 		if was.Outgoing != nil {
 			was.Outgoing(s, e)
 		}
@@ -65,10 +64,23 @@ func (u *UI) Hooks(h socketio.Hooks) socketio.Hooks {
 	return h
 }
 
-// push does not block; nobody looks, nothing is kept. Events of the pages
-// themselves would be told to the pages as events.
+// pushEvent keeps what is shown of an event: not the event, whose bytes may be a
+// part of much more. Events of the pages themselves would be told to the pages
+// as events.
+func (u *UI) pushEvent(k kind, s *socketio.Socket, e adapter.Event) {
+	if !u.watching.Load() || s.Namespace() == u.ns {
+		return
+	}
+	if !u.limit.Allow() {
+		u.dropped()
+		return
+	}
+	u.push(item{kind: k, socket: s, args: eventArgs(e)})
+}
+
+// push does not block. Nobody looks: nothing is kept.
 func (u *UI) push(x item) {
-	if !u.watching.Load() || x.kind >= received && x.socket.Namespace() == u.ns {
+	if !u.watching.Load() {
 		return
 	}
 	x.at = time.Now()
@@ -84,8 +96,7 @@ func (u *UI) push(x item) {
 type view struct {
 	u      *UI
 	told   map[*socketio.Socket]*told
-	limit  *rate.Limiter // of events
-	overly bool          // too many sockets: none is followed
+	overly bool // too many sockets: none is followed
 }
 
 type told struct {
@@ -99,7 +110,7 @@ func newView(u *UI) view {
 	for len(u.queue) > 0 {
 		<-u.queue // of the last time that somebody looked
 	}
-	v := view{u: u, told: make(map[*socketio.Socket]*told), limit: rate.NewLimiter(rate.Limit(u.o.MaxEvents), u.o.MaxEvents)}
+	v := view{u: u, told: make(map[*socketio.Socket]*told)}
 	list := u.server.Sockets()
 	if v.tooMany(len(list)) {
 		return v
@@ -138,15 +149,11 @@ func (v *view) take(ctx context.Context, x item) {
 	case disconnected:
 		v.went(ctx, x.socket, x.reason, x.at)
 	case received, sent:
-		if !v.limit.AllowN(x.at, 1) {
-			v.u.dropped()
-			return
-		}
 		name := "event_received"
 		if x.kind == sent {
 			name = "event_sent"
 		}
-		v.u.tell(ctx, name, nsp, id, eventArgs(x.event), date(x.at))
+		v.u.tell(ctx, name, nsp, id, x.args, date(x.at))
 	}
 }
 
@@ -160,7 +167,7 @@ func eventArgs(e adapter.Event) any {
 		return []any{e.Name, "(too large to be shown)"}
 	}
 	if len(e.Attachments) == 0 {
-		return json.RawMessage(e.Data)
+		return json.RawMessage(bytes.Clone(e.Data))
 	}
 	var args any
 	if json.Unmarshal(e.Data, &args) != nil {

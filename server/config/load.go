@@ -41,10 +41,11 @@ const (
 	Print               // --print-config: Config.Write, then end
 	Doctor              // doctor: say what is wrong with the surroundings, then end
 	Healthcheck         // healthcheck: ask the server on this machine, then end
+	Password            // password: make admin_ui.password_hash, then end
 )
 
 // commands are the words that the command line may hold beside settings.
-var commands = map[string]Request{"doctor": Doctor, "healthcheck": Healthcheck, "version": Version}
+var commands = map[string]Request{"doctor": Doctor, "healthcheck": Healthcheck, "password": Password, "version": Version}
 
 // Error is a wrong or unknown setting. Its text is one line that names it and
 // says what is allowed; it never shows a secret.

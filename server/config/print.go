@@ -19,6 +19,7 @@ Without a command it serves. Commands:
                    Redis, clock, data directory; say what to change
     healthcheck    ask the server of this machine whether it lives, as a container's
                    health check does
+    password       make admin_ui.password_hash of the line on standard input
     version        show the version
 
 A setting comes from, each before the next: its flag, its environment variable,

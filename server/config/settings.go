@@ -279,7 +279,7 @@ var settings = []*setting{
 	{key: "admin_ui.username", field: func(c *Config) any { return &c.AdminUI.Username }, initial: "admin", check: checkUsername,
 		about: "Its user."},
 	{key: "admin_ui.password_hash", field: func(c *Config) any { return &c.AdminUI.PasswordHash }, secret: true,
-		about: "bcrypt hash of the user's password, of a cost of at most 14: htpasswd -nBC 12 admin makes one, after the colon."},
+		about: "bcrypt hash of the user's password, of a cost of at most 14; antchat password makes one."},
 	{key: "admin_ui.token", field: func(c *Config) any { return &c.AdminUI.Token }, secret: true,
 		about: "Random text of at least 16 bytes that lets in without a user: as the password of the form, or as auth.token of a client."},
 	{key: "admin_ui.mode", field: func(c *Config) any { return &c.AdminUI.Mode }, initial: "production", allowed: []string{"production", "development"},
