@@ -64,6 +64,7 @@ var faults = []fault{
 	{name: "link-stall", about: "nothing passes between a node and Redis for longer than its lease, then all at once", fleet: true, strike: stallLink},
 	{name: "flush", about: "FLUSHALL: every log is gone, a new epoch begins", fleet: true, loses: true, strike: flush},
 	{name: "power-cut", about: "Redis loses power: the last second of its file is gone", fleet: true, loses: true, fsync: "everysec", strike: powerCut},
+	{name: "power-cut-away", about: "the same, while some clients are away who had seen nothing of what is gone", fleet: true, loses: true, fsync: "everysec", strike: powerCutAway},
 }
 
 // faultsFor lists those that a world of that form can have.
@@ -149,7 +150,7 @@ func switchNetworks(ctx context.Context, w *world) error {
 			jumped++
 		}
 	}
-	buried := w.web.some(w.random, 0.5)
+	buried := w.second.some(w.random, 0.5)
 	for _, p := range buried {
 		p.bury()
 	}
@@ -160,7 +161,7 @@ func switchNetworks(ctx context.Context, w *world) error {
 }
 
 func halfOpenClients(ctx context.Context, w *world) error {
-	front, web := w.front.some(w.random, 0.4), w.web.some(w.random, 0.4)
+	front, web := w.front.some(w.random, 0.4), w.second.some(w.random, 0.4)
 	halve(front)
 	halve(web)
 	w.note("%d connections", len(front)+len(web))
@@ -169,7 +170,7 @@ func halfOpenClients(ctx context.Context, w *world) error {
 }
 
 func cutClients(ctx context.Context, w *world) error {
-	w.note("%d connections", w.front.cut()+w.web.cut())
+	w.note("%d connections", w.front.cut()+w.second.cut())
 	err := pause(ctx, 3*time.Second)
 	w.mendClients()
 	return err
@@ -177,19 +178,19 @@ func cutClients(ctx context.Context, w *world) error {
 
 func (w *world) mendClients() {
 	w.front.mend()
-	w.web.mend()
+	w.second.mend()
 	w.healed()
 }
 
 func stallClients(ctx context.Context, w *world) error {
-	w.note("%d connections", w.front.stall()+w.web.stall())
+	w.note("%d connections", w.front.stall()+w.second.stall())
 	err := pause(ctx, 2*time.Second)
 	w.mendClients()
 	return err
 }
 
 func slowClients(ctx context.Context, w *world) error {
-	front, web := w.front.some(w.random, 0.2), w.web.some(w.random, 0.2)
+	front, web := w.front.some(w.random, 0.2), w.second.some(w.random, 0.2)
 	throttle(front, 2000)
 	throttle(web, 2000)
 	w.note("%d connections", len(front)+len(web))
@@ -302,6 +303,22 @@ func stallLink(ctx context.Context, w *world) error {
 func flush(_ context.Context, w *world) error {
 	defer w.healed()
 	_, err := w.store.do("FLUSHALL")
+	return err
+}
+
+// powerCutAway: those who are away come back with what they saw last, which
+// Redis still has. They are told all the same.
+func powerCutAway(ctx context.Context, w *world) error {
+	w.note("%d connections are away", w.second.cut())
+	err := pause(ctx, time.Second)
+	if err == nil {
+		err = powerCut(ctx, w)
+	}
+	if err == nil {
+		err = pause(ctx, time.Second)
+	}
+	w.second.mend()
+	w.healed()
 	return err
 }
 

@@ -36,8 +36,8 @@ type world struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ledger   *ledger
-	front    *relay // what the Go clients connect to
-	web      *relay // what the JavaScript clients connect to
+	front    *relay // what most of the Go clients connect to
+	second   *relay // what the JavaScript clients and every fifth other connect to
 	store    *store // nil for one node on disk
 	host     *nodeHost
 	members  []*member
@@ -110,7 +110,7 @@ func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err e
 	if w.front, err = newRelay(w.pick); err != nil {
 		return w, err
 	}
-	if w.web, err = newRelay(w.pick); err != nil {
+	if w.second, err = newRelay(w.pick); err != nil {
 		return w, err
 	}
 	w.watch()
@@ -221,7 +221,7 @@ func (w *world) populate() {
 			if w.store == nil && i%3 == 2 {
 				transports = []string{"polling", "websocket"}
 			}
-			w.attach(m, func() socket { return w.host.open("http://"+w.web.addr(), m.session(), transports, m) })
+			w.attach(m, func() socket { return w.host.open("http://"+w.second.addr(), m.session(), transports, m) })
 			continue
 		}
 		revision, recovers, kind := 4, true, "recovery"
@@ -233,7 +233,11 @@ func (w *world) populate() {
 		}
 		m := newMember(w.ctx, fmt.Sprintf("go%d", i), kind, rooms, named, w.ledger)
 		m.recovers = recovers
-		w.attach(m, func() socket { return openWS(w.ctx, w.front.addr(), m.session(), revision, recovers, m) })
+		by := w.front
+		if i/5%5 == 0 {
+			by = w.second
+		}
+		w.attach(m, func() socket { return openWS(w.ctx, by.addr(), m.session(), revision, recovers, m) })
 	}
 }
 
@@ -415,7 +419,7 @@ func (w *world) end() error {
 			errs = append(errs, fmt.Errorf("%s said: %s", s.name, line))
 		}
 	}
-	for _, r := range append([]*relay{w.front, w.web}, w.links...) {
+	for _, r := range append([]*relay{w.front, w.second}, w.links...) {
 		if r != nil {
 			r.close()
 		}
