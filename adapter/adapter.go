@@ -38,6 +38,8 @@ type Status struct {
 	Ready bool
 	// Reason says in one line what is wrong when not Ready.
 	Reason string
+	// Warnings are what should be mended although the node works: a line each.
+	Warnings []string
 }
 
 // Namespaces ties a namespace's Receiver to the sequencer.

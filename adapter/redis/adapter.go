@@ -211,7 +211,21 @@ func (a *Adapter) Status() adapter.Status {
 			return adapter.Status{Reason: fmt.Sprintf("redis: lane %d cannot be written to", l.n)}
 		}
 	}
-	return adapter.Status{Ready: true}
+	return adapter.Status{Ready: true, Warnings: a.warnings()}
+}
+
+// warnings are those of all lanes, each once.
+func (a *Adapter) warnings() (all []string) {
+	for _, l := range a.lanes {
+		l.mu.Lock()
+		for _, w := range l.warnings {
+			if !slices.Contains(all, w) {
+				all = append(all, w)
+			}
+		}
+		l.mu.Unlock()
+	}
+	return all
 }
 
 // Close implements adapter.Adapter. Appends under way are sent; sessions and
@@ -275,6 +289,9 @@ func (l *lane) auditLoop() {
 		case <-time.After(l.a.o.Audit - l.a.o.Audit/8 + time.Duration(l.a.ids.Load()%8)*l.a.o.Audit/64):
 		}
 		if err := l.audit(l.a.ctx); err != nil {
+			l.a.note("audit", err)
+		}
+		if err := l.inspect(l.a.ctx); err != nil {
 			l.a.note("audit", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -359,4 +360,65 @@ func TestRefusalsInTransit(t *testing.T) {
 	x.mood(nil)
 	m.append("a", strconv.Itoa(n))
 	m.wantTexts(n + 1)
+}
+
+// TestWarnings: what is set badly is said in the Status and the log, until it
+// is mended.
+func TestWarnings(t *testing.T) {
+	s := ownServer(t, "--maxmemory-policy", "allkeys-lru")
+	var log lockedBuffer
+	a := newFleet(t, s.addr, 1, Options{AckReplicas: 1, Audit: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))}).nodes[0]
+	wrong := []string{"maxmemory-policy is allkeys-lru", "maxmemory is not set", "log.ack_replicas is 1, and it has 0 replicas"}
+	said := func() string { return strings.Join(a.Status().Warnings, "\n") }
+	for _, w := range wrong {
+		until(t, w, func() bool { return strings.Contains(said(), w) && strings.Contains(log.String(), w) })
+	}
+	if !a.Status().Ready {
+		t.Error("a warning makes nobody unready")
+	}
+	c := s.client(t)
+	for name, value := range map[string]string{"maxmemory-policy": "noeviction", "maxmemory": "100mb"} {
+		if err := c.ConfigSet(t.Context(), name, value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "two to be mended", func() bool { return len(a.Status().Warnings) == 1 })
+	if n := strings.Count(log.String(), wrong[0]); n != 1 {
+		t.Errorf("it was logged %d times", n)
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	good := "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory:100\r\nmaxmemory_policy:noeviction\r\n# Replication\r\nconnected_slaves:2\r\naof_enabled:1\r\n"
+	o := Options{AckReplicas: 2}
+	if got := o.advice(readInfo(good)); len(got) > 0 {
+		t.Errorf("of a good one: %q", got)
+	}
+	for was, is := range map[string]string{
+		"7.0.15": "6.2.14", "noeviction": "volatile-ttl", "maxmemory:100": "maxmemory:0", "slaves:2": "slaves:1", "enabled:1": "enabled:0",
+	} {
+		if got := o.advice(readInfo(strings.Replace(good, was, is, 1))); len(got) != 1 {
+			t.Errorf("%s: %q", is, got)
+		}
+	}
+	if got := o.advice(readInfo("")); len(got) > 0 {
+		t.Errorf("of one that says nothing: %q", got)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

@@ -190,6 +190,11 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 	if l.state != linkLive {
 		return len(events), nil
 	}
+	l.a.spawn(func() {
+		if err := l.inspect(l.a.ctx); err != nil {
+			l.a.note("inspect", err)
+		}
+	})
 	if newEra {
 		l.a.spawn(func() { l.rewrite() })
 	}
