@@ -21,22 +21,35 @@ import (
 )
 
 // startCluster starts three primaries and returns their addresses.
-func startCluster(t testing.TB) []string {
+func startCluster(t testing.TB) (addrs []string) {
+	t.Helper()
+	for _, s := range startClusterOf(t, 3) {
+		addrs = append(addrs, s.addr)
+	}
+	return addrs
+}
+
+// startClusterOf starts three primaries, or three and a replica of each.
+func startClusterOf(t testing.TB, n int, args ...string) (servers []*server) {
 	t.Helper()
 	var addrs []string
-	for range 3 {
+	for range n {
 		bus, err := freePort()
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := ownServer(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--appendfsync", "everysec")
-		addrs = append(addrs, s.addr)
+		s := ownServer(t, append([]string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--appendfsync", "everysec"}, args...)...)
+		servers, addrs = append(servers, s), append(addrs, s.addr)
 	}
 	cli, err := exec.LookPath("redis-cli")
 	if err != nil {
 		t.Fatalf("these tests need redis-cli (Debian: apt-get install redis-tools): %v", err)
 	}
-	out, err := exec.Command(cli, append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes")...).CombinedOutput()
+	create := append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes")
+	if n > 3 {
+		create = append(create, "--cluster-replicas", "1")
+	}
+	out, err := exec.Command(cli, create...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("create the cluster: %v\n%s", err, out)
 	}
@@ -55,7 +68,7 @@ func startCluster(t testing.TB) []string {
 		}
 		_ = c.Close()
 	}
-	return addrs
+	return servers
 }
 
 // fewer makes the suite's random test shorter than on the single Redis, unless

@@ -74,6 +74,10 @@ func (r *relay) serve(near net.Conn) {
 		refuse(near)
 		return
 	}
+	if tcp, ok := far.(*net.TCPConn); ok {
+		// Kernels take megabytes for who does not read; a slow link does not.
+		_ = tcp.SetReadBuffer(16 << 10)
+	}
 	p := &pair{near: near, far: far, gone: make(chan struct{})}
 	r.mu.Lock()
 	if r.down || r.closed {
