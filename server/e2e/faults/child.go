@@ -201,6 +201,7 @@ func newServer(name, bin string, settings map[string]string) (*server, error) {
 	}
 	host, port, _ := net.SplitHostPort(addr)
 	s := &server{addr: addr}
+	s.log.watch(jumped)
 	s.name, s.argv = name, []string{bin}
 	s.env = append(cleanEnv(), "ANTCHAT_HTTP_ADDR="+host, "ANTCHAT_HTTP_PORT="+port)
 	for k, v := range settings {

@@ -15,6 +15,8 @@ type fault struct {
 	fleet bool
 	// loses: it takes away what was acknowledged, which must then be told.
 	loses bool
+	// clock: its servers are built so that their clocks can jump.
+	clock bool
 	// fsync, when not empty, is the only appendfsync it makes sense with.
 	fsync string
 	// env are settings of the servers in a world where it is to happen, as
@@ -43,6 +45,7 @@ var faults = []fault{
 	{name: "node-rollout", about: "each node is replaced by a new one, SIGTERM for the old", fleet: true, strike: rollout},
 	{name: "node-pause", about: "SIGSTOP of a node, longer than its clients wait", strike: pauseNode(7 * time.Second)},
 	{name: "node-pause-long", about: "SIGSTOP of a node for longer than its lease", fleet: true, strike: pauseNode(lease + 4*time.Second)},
+	{name: "node-clock", about: "a node's clock jumps an hour ahead, then an hour back", fleet: true, clock: true, strike: jumpClock},
 	{name: "client-switch", about: "clients change networks, the old connections stay half-open", strike: switchNetworks},
 	{name: "client-half", about: "clients' connections go half-open", strike: halfOpenClients},
 	{name: "client-cut", about: "all clients are cut off for 3 s", strike: cutClients},

@@ -125,6 +125,20 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(plan, func(s step) bool { return s.fault.clock }) {
+		dir, err := os.MkdirTemp("", "antchat-faults-clock-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		bin, err := buildClockServer(ctx, dir, o.race)
+		if err != nil {
+			return err
+		}
+		for i := range plan {
+			plan[i].clockBin = bin
+		}
+	}
 	_, _ = fmt.Fprintf(out, "seed %d, %d runs, %d connections each\n", o.seed, len(plan), o.size.goClients+o.size.nodeClients)
 	return o.runAll(ctx, plan)
 }

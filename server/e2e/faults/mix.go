@@ -98,6 +98,7 @@ func together(tracks [][]fault) fault {
 			names[i] += f.name
 			all.fleet = all.fleet || f.fleet
 			all.loses = all.loses || f.loses
+			all.clock = all.clock || f.clock
 			all.restless = all.restless || f.restless
 			maps.Copy(all.env, f.env)
 		}

@@ -15,6 +15,7 @@ import (
 // settings of a run.
 type settings struct {
 	bin, here string
+	clockBin  string // a server whose clock can jump; for faults that need it
 	form      form
 	nodes     int
 	size      size
@@ -40,6 +41,9 @@ func run(ctx context.Context, s settings, f fault) (*figures, error) {
 	began := time.Now()
 	figures := &figures{Fault: f.name, Form: s.form.name, Nodes: s.nodes, Seed: s.seed}
 	s.env, s.restless = f.env, f.restless
+	if f.clock {
+		s.bin = s.clockBin
+	}
 	w, err := build(ctx, &s, newShared(s.seed))
 	if err != nil {
 		return nil, err
@@ -171,9 +175,9 @@ func (w *world) presence(ctx context.Context) (wrong int, err error) {
 }
 
 // buildServer makes the program under test.
-func buildServer(ctx context.Context, dir string, race bool) (string, error) {
+func buildServer(ctx context.Context, dir string, race bool, flags ...string) (string, error) {
 	bin := filepath.Join(dir, "antchat")
-	args := []string{"build", "-o", bin}
+	args := append([]string{"build", "-o", bin}, flags...)
 	if race {
 		args = append(args, "-race")
 	}
