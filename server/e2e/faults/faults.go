@@ -51,6 +51,7 @@ var faults = []fault{
 	{name: "client-cut", about: "all clients are cut off for 3 s", strike: cutClients},
 	{name: "client-stall", about: "nothing passes between clients and servers for 2 s, then all at once", strike: stallClients},
 	{name: "client-age", about: "the servers close WebSockets at an age of 2 to 3 s, for 9 s", env: shortLives, restless: true, strike: liveShort},
+	{name: "client-flood", about: "more clients want to connect than the servers have time for", env: impatience, strike: flood},
 	{name: "client-slow", about: "some clients get 2 KB a second for 6 s", strike: slowClients},
 
 	{name: "redis-restart", about: "SIGTERM of Redis, started again from its file", fleet: true, strike: endRedis(syscall.SIGTERM, time.Second)},

@@ -33,7 +33,21 @@ func openReader(ctx context.Context, addr string) (*reader, error) {
 	}
 }
 
+// ask asks until it is answered: a server that is overloaded may say so for a
+// while.
 func (r *reader) ask(event string, payload, out any) error {
+	for end := time.Now().Add(deadline); ; time.Sleep(300 * time.Millisecond) {
+		p, err := r.askOnce(event, payload, out)
+		switch {
+		case err != nil || p == nil:
+			return err
+		case !p.Retryable || time.Now().After(end):
+			return fmt.Errorf("%s was refused: %s", event, p.Code)
+		}
+	}
+}
+
+func (r *reader) askOnce(event string, payload, out any) (*problem, error) {
 	type result struct {
 		answer json.RawMessage
 		err    error
@@ -42,12 +56,12 @@ func (r *reader) ask(event string, payload, out any) error {
 	r.socket.emit(event, payload, func(answer json.RawMessage, err error) { got <- result{answer, err} })
 	a := <-got
 	if a.err != nil {
-		return fmt.Errorf("%s: %w", event, a.err)
+		return nil, fmt.Errorf("%s: %w", event, a.err)
 	}
 	if p := problemOf(a.answer); p != nil {
-		return fmt.Errorf("%s was refused: %s", event, p.Code)
+		return p, nil
 	}
-	return json.Unmarshal(a.answer, out)
+	return nil, json.Unmarshal(a.answer, out)
 }
 
 // log reads a room's whole log.
