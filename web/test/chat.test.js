@@ -25,6 +25,7 @@ class Wire {
     this.asked = [];
     this.signals = [];
     this.log = range(1, 10);
+    this.mine = [];
     this.answers = {
       "add user": (username) => ({ username, numUsers: 1, rooms: ["lobby"] }),
       "join room": ({ room, since = 0, limit }) => {
@@ -37,7 +38,9 @@ class Wire {
         return { id, room, seq: m.seq, ts: m.ts };
       },
       history: ({ after = 0, before = Infinity }) => ({ messages: this.log.filter((m) => m.seq > after && m.seq < before), epoch: "e1", more: false }),
-      rooms: () => ({ rooms: [], more: false }),
+      rooms: ({ mine }) => ({ rooms: mine ? this.mine : [], more: false }),
+      read: (payload) => payload,
+      "remove message": (payload) => payload,
       who: ({ room }) => ({ room, numUsers: 1, users: [{ username: "Mina" }] }),
       "leave room": ({ room }) => ({ room }),
     };
@@ -101,7 +104,7 @@ test("connecting says the name, enters the rooms, and only then sends what waits
   await settle();
   assert.deepEqual(wire.asked, []);
   await wire.up();
-  assert.deepEqual(wire.names(), ["add user", "join room", "new message", "rooms"]);
+  assert.deepEqual(wire.names(), ["add user", "rooms", "join room", "new message", "rooms"]);
   assert.deepEqual(seqs(), range(1, 11).map((m) => m.seq));
   assert.deepEqual(chat.outbox.list(), []);
   assert.equal(chat.own.is("own1", 11), true);
@@ -258,4 +261,43 @@ test("nonsense from the wire changes nothing", async () => {
   await wire.up();
   for (const payload of [undefined, null, {}, { room: "lobby" }, { ...message(11), seq: "11" }, { ...message(11), room: "elsewhere" }]) wire.tell("new message", payload);
   assert.deepEqual(seqs(), range(1, 10).map((m) => m.seq));
+});
+
+test("where one has read is the same on every device", async () => {
+  wire.mine = [{ room: "lobby", read: 7, unread: 3 }, { room: "elsewhere", read: 1, unread: 5 }];
+  chat.attentive = false;
+  await wire.up();
+  assert.equal(chat.active.unread, 3);
+  wire.tell("read", { room: "lobby", seq: 9 });
+  assert.deepEqual([chat.active.read, chat.active.unread], [9, 1]);
+  wire.tell("read", { room: "lobby", seq: 2 });
+  assert.equal(chat.active.read, 9, "never back");
+  chat.attend(true);
+  assert.equal(chat.active.unread, 0);
+  await new Promise((done) => setTimeout(done, 600));
+  assert.deepEqual(wire.asked.filter(([event]) => event === "read"), [["read", { room: "lobby", seq: 10 }]]);
+});
+
+test("a removed message has no text, and a moderator's entry is no hole", async () => {
+  await wire.up();
+  wire.tell("message removed", { room: "lobby", removed: 3, seq: 11 });
+  wire.tell("new message", message(12));
+  assert.deepEqual(chat.active.timeline.messages.find((m) => m.seq === 3), { ...message(3), message: "", removed: true });
+  assert.equal(chat.active.timeline.hole(), null);
+  wire.tell("new message", message(14));
+  assert.deepEqual(chat.active.timeline.hole(), { after: 12, before: 14 });
+});
+
+test("a direct message opens its room, unread, under the sender's name", async () => {
+  const room = "@a.me";
+  wire.answers["add user"] = (username) => ({ username, user: "me", numUsers: 1, rooms: ["lobby"] });
+  await wire.up();
+  const join = wire.answers["join room"];
+  wire.answers["join room"] = (asked) => (asked.room === room ? { room, epoch: "d", seq: 1, numUsers: 1, users: [], messages: [{ ...message(1), room, user: "a", username: "Al" }], more: false } : join(asked));
+  wire.tell("direct message", { room, user: "a", username: "Al", seq: 1, epoch: "d" });
+  await settle();
+  const direct = chat.rooms.get(room);
+  assert.deepEqual([direct?.title, direct?.unread, direct?.joined], ["Al", 1, true]);
+  chat.openDirect({ user: "a", username: "Al" });
+  assert.equal(chat.active, direct);
 });

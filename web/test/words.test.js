@@ -24,7 +24,7 @@ test("every language has every word, in the same form", () => {
   }
   assert.deepEqual(Object.keys(languages), Object.keys(dictionaries));
 });
-const example = { at: 1, name: "A", names: ["A", "B"], room: "R", count: 2, from: 3, to: 5, text: "T", reason: "R", seconds: 4, code: "C", time: "9" };
+const example = { at: 1, name: "A", names: ["A", "B"], room: "R", count: 2, from: 3, to: 5, text: "T", reason: "R", seconds: 4, code: "C", time: "9", until: "U" };
 
 test("what the page asks for is there, and what is there is asked for", () => {
   const asked = new Set();

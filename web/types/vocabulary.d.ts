@@ -8,6 +8,8 @@ interface Message {
   id?: string;
   /** The public id of who wrote it. */
   user?: string;
+  /** A moderator, or its author, took its text away. */
+  removed?: boolean;
   seq: number;
   /** Milliseconds since 1970, by the server's clock. */
   ts: number;
@@ -32,12 +34,18 @@ interface Joined {
   numUsers: number;
   users: Person[];
   messages: Message[];
+  /** Seqs of messages that lost their text since. */
+  removed?: number[];
   more: boolean;
   gap?: Gap | null;
+  rights?: Right[];
 }
+
+type Right = "read" | "write" | "moderate";
 
 interface History {
   messages: Message[];
+  removed?: number[];
   epoch: string;
   more: boolean;
 }
@@ -46,6 +54,11 @@ interface RoomSummary {
   room: string;
   numUsers: number;
   seq: number;
+  /** Up to where the person has read, and how much comes after it. */
+  read?: number;
+  unread?: number;
+  /** The public id of the other one in a direct room. */
+  with?: string;
 }
 
 interface Stored {
@@ -59,6 +72,8 @@ interface Refusal {
   code: string;
   message: string;
   retryable: boolean;
+  /** In how many milliseconds. */
+  retryAfter?: number;
 }
 
 /** A message that waits in this browser. */

@@ -136,9 +136,10 @@ export function shown(page) {
 /**
  * @param {() => Promise<boolean> | boolean} condition
  * @param {string} what
+ * @param {number} [within] milliseconds
  */
-export async function until(condition, what) {
-  for (const end = Date.now() + deadline; !(await condition()); await new Promise((done) => setTimeout(done, 50))) {
+export async function until(condition, what, within = deadline) {
+  for (const end = Date.now() + within; !(await condition()); await new Promise((done) => setTimeout(done, 50))) {
     assert.ok(Date.now() < end, `waited in vain for ${what}`);
   }
 }

@@ -11,7 +11,15 @@ const secret = "a secret that nobody else has, 32+";
 /** @type {Awaited<ReturnType<typeof antchat>>} a server that asks for tokens */
 let strict;
 before(async () => {
-  strict = await antchat({ ANTCHAT_AUTH_MODE: "token", ANTCHAT_AUTH_SECRET: secret, ANTCHAT_AUTH_WARNING: "5m" });
+  strict = await antchat({
+    ANTCHAT_AUTH_MODE: "token",
+    ANTCHAT_AUTH_SECRET: secret,
+    ANTCHAT_AUTH_WARNING: "5m",
+    ANTCHAT_ROOMS_RULES: JSON.stringify([
+      { pattern: "news", read: "signed-in", write: "claim:role=moderator", moderate: "claim:role=moderator" },
+      { pattern: "*", read: "signed-in", write: "signed-in", moderate: "claim:role=moderator" },
+    ]),
+  });
 });
 after(() => strict?.remove());
 
@@ -111,4 +119,68 @@ test("two devices of one person are in step", async () => {
   await phone.getByRole("button", { name: "Rooms" }).click();
   await phone.locator("#my-rooms li.active .leave").click();
   await until(async () => (await desk.locator("#my-rooms li").count()) === 1, "the desk to leave too");
+});
+
+test("what one has read is read on the other device too", async () => {
+  const room = newRoom();
+  const claims = { sub: "reader", name: "Mina" };
+  const here = await open(await profile(), `${strict.url}/#token=${token(claims)}&room=${room}`);
+  await here.locator("#room-title", { hasText: room }).waitFor();
+  await say(here, "first");
+  await line(here, "first").waitFor();
+  const there = await open(await profile(), `${strict.url}/#token=${token(claims)}`);
+  const entry = there.locator("#my-rooms button", { hasText: room });
+  await entry.waitFor();
+  const other = await open(await profile(), `${strict.url}/#token=${token({ sub: "writer", name: "Olu" })}&room=${room}`);
+  await other.locator("#room-title", { hasText: room }).waitFor();
+  await here.evaluate(() => {
+    Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+  });
+  await say(other, "second");
+  await entry.locator(".badge", { hasText: "1" }).waitFor();
+  await entry.click();
+  await line(there, "second").waitFor();
+  await until(async () => !(await here.title()).startsWith("("), "the first device to count it as read");
+});
+
+test("a moderator removes, mutes and bans, and everybody sees what that does", async () => {
+  const room = newRoom();
+  const mod = await open(await profile(), `${strict.url}/#token=${token({ sub: "mod", name: "Mod", role: "moderator" })}&room=${room}`);
+  await mod.locator("#room-title", { hasText: room }).waitFor();
+  const troll = await open(await profile(), `${strict.url}/#token=${token({ sub: "troll", name: "Troll" })}&room=${room}`);
+  await troll.locator("#room-title", { hasText: room }).waitFor();
+  await say(troll, "something rude");
+  const rude = line(mod, "something rude");
+  await rude.hover();
+  await rude.getByRole("button", { name: "Remove message" }).click();
+  await mod.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  for (const page of [mod, troll]) await page.locator("#lines", { hasText: "This message was removed." }).waitFor();
+  assert.equal(await troll.locator("#lines", { hasText: "rude" }).count(), 0);
+  const late = await open(await profile(), `${strict.url}/#token=${token({ sub: "late", name: "Late" })}&room=${room}`);
+  await late.locator("#lines", { hasText: "This message was removed." }).waitFor();
+  assert.equal(await late.getByRole("button", { name: "Moderate Troll" }).count(), 0, "not everybody moderates");
+
+  const moderate = async (/** @type {string} */ what) => {
+    await mod.getByRole("button", { name: "Moderate Troll" }).click();
+    await mod.getByRole("dialog").getByRole("button", { name: what }).click();
+    await mod.getByRole("dialog").waitFor({ state: "hidden" });
+  };
+  await moderate("Mute for a day");
+  await troll.locator("#notice", { hasText: "A moderator muted you here until" }).waitFor();
+  await say(troll, "I insist");
+  await troll.locator("#lines > li[data-state=failed]", { hasText: "a moderator muted you here" }).waitFor();
+  await moderate("Let them write again");
+  await troll.locator("#notice").waitFor({ state: "hidden" });
+  await troll.getByRole("button", { name: "Try again" }).click();
+  await line(mod, "I insist").waitFor();
+  await moderate("Ban for a day");
+  await troll.locator("#notice", { hasText: "you are banned" }).waitFor();
+  assert.ok(await troll.locator("#text").isDisabled());
+  await until(async () => !(await mod.locator("#people-list").textContent())?.includes("Troll"), "the banned one to be gone");
+});
+
+test("a room that one may only read says so", async () => {
+  const page = await open(await profile(), `${strict.url}/#token=${token({ sub: "mina", name: "Mina" })}&room=news`);
+  await page.locator("#notice", { hasText: "You can read here, but not write." }).waitFor();
+  assert.ok(await page.locator("#text").isDisabled());
 });

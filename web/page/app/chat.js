@@ -10,12 +10,18 @@ import { Sender } from "./sender.js";
 export const LOBBY = "lobby";
 
 const PAGE = 50;
+/** Who scrolls wants more at once. */
+const SCROLLED = 100;
 /** Entering again after an absence fetches more than a page, to stay in one piece. */
 const CATCH_UP = 100;
 const MAX_ROOMS = 50;
 const HOLE_PATIENCE = 2000;
+/** The server is told what was read at most this often. */
+const TELL_READ = 500;
 /** The server names at most this many people. */
 const MANY = 100;
+
+const MODERATION = ["read", "message removed", "user muted", "user unmuted", "user kicked", "user banned", "user unbanned", "room closed"];
 
 export class Chat {
   /**
@@ -42,6 +48,10 @@ export class Chat {
     /** The person looks at the end of the active room. */
     this.attentive = true;
     this.recounting = false;
+    /** @type {Set<Room>} whose read pointer the server does not know yet */
+    this.unsaid = new Set();
+    /** This browser has never been in a room before. */
+    this.fresh = keep.read("rooms") === null;
     /** The server did not take the name; "": it did, or was not asked. */
     this.nameRefused = "";
     /** A name must be chosen. With a token the server may know one. */
@@ -180,6 +190,28 @@ export class Chat {
   }
 
   /**
+   * Takes a message out of everybody's view.
+   * @param {number} seq
+   * @param {Room} [room]
+   */
+  async remove(seq, room = this.active) {
+    await this.connection.request("remove message", { room: room.name, seq, epoch: room.epoch });
+    room.timeline.remove([seq]);
+    this.changed();
+  }
+
+  /**
+   * Mutes, kicks or bans somebody in the active room, or takes it back.
+   * @param {"mute" | "unmute" | "kick" | "ban" | "unban"} what
+   * @param {string} user
+   * @param {number} [seconds]
+   */
+  async moderate(what, user, seconds) {
+    await this.connection.request(what, { room: this.active.name, user, for: seconds });
+    void this.who();
+  }
+
+  /**
    * @param {boolean} is
    * @param {Room} [room]
    */
@@ -195,6 +227,7 @@ export class Chat {
     this.attentive = is;
     if (is && document.visibilityState === "visible" && this.active.seen()) {
       this.#remember();
+      this.#tellRead(this.active);
       this.changed();
     }
   }
@@ -202,13 +235,13 @@ export class Chat {
   /** The page before what is loaded. @param {Room} room */
   async older(room) {
     if (!room.timeline.hasOlder) return;
-    await this.#page(room, { before: room.timeline.first, limit: PAGE }, (h) => room.timeline.older(h.messages, h.more));
+    await this.#page(room, { before: room.timeline.first, limit: SCROLLED }, (h) => room.timeline.older(h.messages, h.more));
   }
 
   /** The page after what is loaded. @param {Room} room */
   async newer(room) {
     if (!room.timeline.hasNewer) return;
-    await this.#page(room, { after: room.timeline.last, limit: PAGE }, (h) => room.timeline.newer(h.messages, h.more));
+    await this.#page(room, { after: room.timeline.last, limit: SCROLLED }, (h) => room.timeline.newer(h.messages, h.more));
   }
 
   /** The newest page in place of what is loaded. @param {Room} room */
@@ -274,6 +307,23 @@ export class Chat {
         if (message && news.user !== this.me) this.heard(room, message);
       });
     });
+    on("read", ({ room, seq }) => this.rooms.get(room)?.readTo(seq));
+    on("message removed", (p) => {
+      const room = this.#noted(p);
+      room?.timeline.remove([p.removed]);
+    });
+    for (const event of ["user muted", "user unmuted", "user kicked", "user banned", "user unbanned"]) {
+      on(event, (p) => {
+        const room = this.#noted(p);
+        if (room && p.target === this.me) room.notice = { event, until: p.until ?? 0 };
+      });
+    }
+    on("room closed", ({ room: name, code }) => {
+      const room = this.rooms.get(name);
+      if (!room) return;
+      room.joined = false;
+      room.refused = code;
+    });
     on("token expiring", ({ expires }) => (this.tokenEnds = expires));
     on("room gap", (gap) => {
       const room = roomOf(gap);
@@ -281,7 +331,57 @@ export class Chat {
       room.epoch = gap.epoch ?? room.epoch;
       room.timeline.gap(gap);
     });
-    for (const event of ["user joined", "user left", "room users", "typing", "stop typing", "room gap", "token expiring"]) on(event, this.changed);
+    for (const event of ["user joined", "user left", "room users", "typing", "stop typing", "room gap", "token expiring", ...MODERATION]) on(event, this.changed);
+  }
+
+  /**
+   * A moderator's entry: it has a place in the log, though it is no message.
+   * @param {any} entry
+   * @returns {Room | undefined}
+   */
+  #noted(entry) {
+    const room = this.rooms.get(entry?.room ?? LOBBY);
+    if (!room || !Number.isSafeInteger(entry?.seq)) return undefined;
+    room.timeline.note(entry.seq);
+    if (room === this.active) this.attend(this.attentive);
+    return room;
+  }
+
+  /**
+   * Soon, and only the last of several.
+   * @param {Room} room
+   */
+  #tellRead(room) {
+    const waits = this.unsaid.size > 0;
+    this.unsaid.add(room);
+    if (waits) return;
+    setTimeout(() => {
+      for (const one of this.unsaid) {
+        if (one.read > 0) this.connection.request("read", { room: one.name, seq: one.read }).catch(() => {}); // the next one says it
+      }
+      this.unsaid.clear();
+    }, TELL_READ);
+  }
+
+  /** Asks where the person has read, on whichever device, and which direct rooms there are. */
+  async #pointers() {
+    try {
+      for (let after = "", more = true; more; ) {
+        const page = await this.connection.request("rooms", { mine: true, after, limit: PAGE });
+        for (const { room: name, read, unread, with: other } of /** @type {RoomSummary[]} */ (page.rooms)) {
+          const known = this.rooms.get(name);
+          if (!known && !(other && unread) && !this.fresh) continue;
+          if (!known && this.rooms.size >= MAX_ROOMS) continue;
+          const room = known ?? this.#room(name);
+          if (read !== undefined) room.read = Math.max(room.read, read);
+        }
+        more = page.more === true && page.rooms.length > 0;
+        after = page.rooms.at(-1)?.room ?? "";
+      }
+      this.fresh = false;
+    } catch {
+      // What this browser remembers stands.
+    }
   }
 
   /**
@@ -343,6 +443,7 @@ export class Chat {
       this.changed();
       return;
     }
+    await this.#pointers();
     // The room in front of the person first.
     for (const room of new Set([this.active, ...this.rooms.values()])) {
       if (!(recovered && room.joined)) await this.#join(room);
@@ -368,11 +469,15 @@ export class Chat {
       room.epoch = answer.epoch;
       for (const message of answer.messages) this.#mine(message);
       room.timeline.join(answer, since);
+      room.timeline.remove(answer.removed ?? []);
+      if (Array.isArray(answer.rights)) room.rights = answer.rights;
       room.people(answer.numUsers, answer.users);
       room.joined = true;
       room.refused = "";
       if (room.direct) this.#introduce(room, [...answer.users, ...answer.messages]);
-      if (room.read < 0 || room.read > answer.seq) room.read = answer.seq;
+      // A direct room's first message may be what one is here for.
+      if (room.read < 0) room.read = room.direct ? 0 : answer.seq;
+      room.read = Math.min(room.read, answer.seq);
       room.unread = Math.max(0, answer.seq - room.read);
       if (room === this.active) this.attend(this.attentive);
     } catch (error) {
@@ -452,6 +557,7 @@ export class Chat {
       const history = await this.connection.request("history", { room: room.name, ...what });
       for (const message of history.messages) this.#mine(message);
       take(history);
+      room.timeline.remove(history.removed ?? []);
     } catch {
       // Scrolling asks again.
     }

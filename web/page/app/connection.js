@@ -19,6 +19,8 @@ import { io } from "../socket.io/socket.io.esm.min.js";
 
 const ANSWER_WITHIN = 10_000;
 const LONGEST_PAUSE = 30_000;
+/** However long a ban lasts, it may be lifted: ask now and then. */
+const LONGEST_BAN = 10 * 60_000;
 
 export class Connection {
   /**
@@ -40,14 +42,20 @@ export class Connection {
     const path = new URL("socket.io/", document.baseURI).pathname;
     this.socket = io(location.origin, { path, auth: (/** @type {(shown: object) => void} */ show) => show(auth()), autoConnect: false, reconnection: false });
     this.socket.on("connect", () => this.#up());
-    this.socket.on("disconnect", () => this.#down("", ""));
-    this.socket.on("connect_error", (error) => this.#down(error?.data ? String(error.message) : "", String(error?.data?.code ?? "")));
+    this.socket.on("disconnect", () => this.#down("", "", 0));
+    this.socket.on("connect_error", (error) => this.#refused(error));
     addEventListener("online", () => this.#wake());
     addEventListener("offline", () => this.listener.changed());
     // A phone that wakes up, or a page that comes back from the browser's
     // cache, should not wait for a timer that slept too.
     addEventListener("pageshow", () => this.#wake());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#wake());
+  }
+
+  /** @param {any} error */
+  #refused(error) {
+    const { code = "", retryAfter = 0 } = /** @type {Partial<Refusal>} */ (error?.data ?? {});
+    this.#down(error?.data ? String(code || error.message) : "", String(code), Number(retryAfter) || 0);
   }
 
   #wake() {
@@ -112,8 +120,9 @@ export class Connection {
   /**
    * @param {string} refusal
    * @param {string} code
+   * @param {number} least not before that many milliseconds
    */
-  #down(refusal, code) {
+  #down(refusal, code, least) {
     const was = this.state;
     this.refusal = refusal;
     clearTimeout(this.timer);
@@ -125,7 +134,7 @@ export class Connection {
     }
     // The first attempt comes soon but not at the same instant for all: the
     // others lost the same server.
-    const pause = Math.min(LONGEST_PAUSE, 1000 * 2 ** this.failures++) * (0.75 + Math.random() / 2);
+    const pause = Math.min(LONGEST_PAUSE, 1000 * 2 ** this.failures++) * (0.75 + Math.random() / 2) + Math.min(least, LONGEST_BAN);
     this.retryAt = Date.now() + pause;
     this.state = navigator.onLine ? "waiting" : "offline";
     this.timer = setTimeout(() => this.#wake(), pause);

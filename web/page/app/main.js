@@ -12,6 +12,7 @@ import { randomID } from "./random.js";
 import { Composer } from "./view/composer.js";
 import { byID, el, say, translate } from "./view/dom.js";
 import { Messages } from "./view/messages.js";
+import { Moderation } from "./view/moderation.js";
 import { Panels } from "./view/panels.js";
 import { People } from "./view/people.js";
 import { Rooms } from "./view/rooms.js";
@@ -51,12 +52,17 @@ const chat = new Chat({
 const text = byID("text", HTMLTextAreaElement);
 const panels = new Panels((panel) => void (panel === "people" ? chat.who() : chat.explore()));
 const find = new Find();
-const messages = new Messages(chat, find);
+const moderation = new Moderation(chat);
+const messages = new Messages(chat, find, (message) => moderation.removal(message));
 const status = new Status(chat);
-const people = new People(chat, () => {
-  panels.close();
-  text.focus();
-});
+const people = new People(
+  chat,
+  () => {
+    panels.close();
+    text.focus();
+  },
+  (person) => moderation.about(person),
+);
 const views = [
   new Welcome(chat, () => requestAnimationFrame(() => text.focus())),
   new Rooms(chat, () => {
@@ -65,6 +71,7 @@ const views = [
   }),
   messages,
   new Search(chat, find, messages),
+  moderation,
   new Settings(notify),
   new Composer(chat, () => messages.toEnd()),
   people,

@@ -30,6 +30,10 @@ export class Room {
     this.loading = false;
     /** Why the room could not be entered; "": no reason. */
     this.refused = "";
+    /** What a moderator last did to the person here. */
+    this.notice = { event: "", until: 0 };
+    /** @type {Right[]} what the person may do here */
+    this.rights = ["read", "write"];
     /** What was begun and not sent. */
     this.draft = "";
     /** Where the person reads: at the end, or at a line some pixels from the top. */
@@ -87,6 +91,16 @@ export class Room {
   /** What it is called before the person. */
   get title() {
     return this.direct ? this.partner || "…" : this.name;
+  }
+
+  /**
+   * The person has read up to there, here or on another device.
+   * @param {number} seq
+   */
+  readTo(seq) {
+    if (seq <= this.read) return;
+    this.read = seq;
+    this.unread = Math.max(0, this.timeline.head - seq);
   }
 
   /** The person has seen what is there. @returns {boolean} whether that is news */

@@ -47,12 +47,12 @@ export class Sender {
           this.outbox.drop(entry.id);
           this.stored(entry, stored);
         } catch (error) {
-          const { code = "internal", retryable = true } = /** @type {Partial<Refusal>} */ (error);
+          const { code = "internal", retryable = true, retryAfter = 0 } = /** @type {Partial<Refusal>} */ (error);
           if (!retryable) {
             this.outbox.fail(entry.id, code);
             this.changed();
           } else if (this.running) {
-            await this.pause(PAUSES[Math.min(refused++, PAUSES.length - 1)]);
+            await this.pause(Math.max(retryAfter, PAUSES[Math.min(refused++, PAUSES.length - 1)]));
           }
         }
       }

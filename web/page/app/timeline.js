@@ -17,8 +17,10 @@ export class Timeline {
     this.hasNewer = false;
     /** The highest seq that was ever heard of in this room. */
     this.head = 0;
-    /** @type {Set<number>} holes that the server could not fill, by the seq before them */
-    this.settled = new Set();
+    /** @type {Map<number, number>} holes in which there are no messages: the seqs before and after them */
+    this.settled = new Map();
+    /** @type {Set<number>} live entries that are no messages, by their seq */
+    this.notes = new Set();
   }
 
   get first() {
@@ -45,12 +47,33 @@ export class Timeline {
   }
 
   /**
+   * An entry of the log that is no message: its number is no hole.
+   * @param {number} seq
+   */
+  note(seq) {
+    this.notes.add(seq);
+    if (this.notes.size > this.limit) this.notes = new Set([...this.notes].slice(-this.limit / 2));
+    this.head = Math.max(this.head, seq);
+  }
+
+  /**
+   * These messages have lost their text.
+   * @param {number[]} seqs
+   */
+  remove(seqs) {
+    for (const seq of seqs) {
+      const message = this.messages[this.#place(seq)];
+      if (message?.seq === seq) Object.assign(message, { message: "", removed: true });
+    }
+  }
+
+  /**
    * The page before the window.
    * @param {Message[]} messages
    * @param {boolean} more
    */
   older(messages, more) {
-    this.#insert(messages);
+    this.#page(messages);
     this.hasOlder = more;
     if (this.messages.length > this.limit) {
       this.messages.length = this.limit;
@@ -64,7 +87,7 @@ export class Timeline {
    * @param {boolean} more
    */
   newer(messages, more) {
-    this.#insert(messages);
+    this.#page(messages);
     this.head = Math.max(this.head, this.last);
     this.hasNewer = more;
     if (this.messages.length > this.limit) this.#dropOldest();
@@ -78,7 +101,7 @@ export class Timeline {
   reset(messages, more) {
     this.messages = [];
     this.settled.clear();
-    this.#insert(messages);
+    this.#page(messages);
     this.head = Math.max(this.head, this.last);
     this.hasOlder = more;
     this.hasNewer = false;
@@ -102,7 +125,7 @@ export class Timeline {
     if (since === 0 || this.messages.length === 0 || !touches) {
       this.reset(answer.messages, answer.more || since > 0);
     } else if (!this.hasNewer) {
-      this.#insert(answer.messages);
+      this.#page(answer.messages);
       if (this.messages.length > this.limit) this.#dropOldest();
     }
     this.head = Math.max(answer.seq, this.last);
@@ -128,11 +151,23 @@ export class Timeline {
   hole() {
     for (let i = 1; i < this.messages.length; i++) {
       const [after, before] = [this.messages[i - 1].seq, this.messages[i].seq];
-      if (before === after + 1 || this.settled.has(after)) continue;
+      if (before === after + 1 || this.#known(after, before)) continue;
       if (this.gaps.some((g) => g.from <= after + 1 && g.to >= before - 1)) continue;
       return { after, before };
     }
     return null;
+  }
+
+  /**
+   * Whether what is between two messages is known not to be messages.
+   * @param {number} after
+   * @param {number} before
+   */
+  #known(after, before) {
+    if ((this.settled.get(after) ?? 0) >= before) return true;
+    if (before - after > this.notes.size + 1) return false;
+    for (let seq = after + 1; seq < before; seq++) if (!this.notes.has(seq)) return false;
+    return true;
   }
 
   /**
@@ -142,7 +177,7 @@ export class Timeline {
    */
   fill(hole, messages) {
     this.#insert(messages.filter((m) => m.seq > hole.after && m.seq < hole.before));
-    this.settled.add(hole.after);
+    this.settled.set(hole.after, hole.before);
   }
 
   /** Only the newest stay; called when the person reads at the end. */
@@ -186,6 +221,15 @@ export class Timeline {
       else high = middle;
     }
     return low;
+  }
+
+  /**
+   * A page of the log: where numbers are missing in it, there are other entries.
+   * @param {Message[]} messages
+   */
+  #page(messages) {
+    for (let i = 1; i < messages.length; i++) if (messages[i].seq > messages[i - 1].seq + 1) this.settled.set(messages[i - 1].seq, messages[i].seq);
+    this.#insert(messages);
   }
 
   /** @param {Message[]} messages */

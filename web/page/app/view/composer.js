@@ -22,6 +22,7 @@ export class Composer {
     this.form = byID("composer", HTMLFormElement);
     this.text = byID("text", HTMLTextAreaElement);
     this.problem = byID("composer-problem", HTMLElement);
+    this.button = byID("send", HTMLButtonElement);
     this.room = chat.active;
     this.saidAt = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -61,6 +62,7 @@ export class Composer {
   draw() {
     const { active } = this.chat;
     this.text.placeholder = words().writeTo({ room: active.title });
+    this.text.disabled = this.button.disabled = !active.rights.includes("write") || active.refused !== "";
     if (active === this.room) return;
     this.#quiet();
     this.room = active;

@@ -16,9 +16,11 @@ export class Messages {
   /**
    * @param {import("../chat.js").Chat} chat
    * @param {import("../find.js").Find} find
+   * @param {(message: Message) => void} removal asks whether it is to be removed
    */
-  constructor(chat, find) {
+  constructor(chat, find, removal) {
     this.chat = chat;
+    this.removal = removal;
     this.find = find;
     this.scroll = byID("scroll", HTMLElement);
     this.lines = byID("lines", HTMLElement);
@@ -69,9 +71,9 @@ export class Messages {
     const { timeline } = room;
     const { find } = this;
     const looked = new Set(find.found(room));
+    const moderates = room.rights.includes("moderate");
     const w = words();
     const lang = w.today;
-    if (room.refused) yield note("refused", w.refusedRoom({ reason: reason(room.refused) }));
     if (timeline.hasOlder) yield note("older", w.loading);
     else if (room.joined && timeline.messages.length > 0) yield note("beginning", room.direct ? w.beginningDirect({ name: room.title }) : w.beginning({ room: room.name }));
 
@@ -92,8 +94,8 @@ export class Messages {
       const first = above === null || above.username !== m.username || m.ts - above.ts > TOGETHER || this.chat.isMine(above) !== mine;
       yield {
         key: `m ${m.seq}`,
-        same: `${m.ts} ${m.id} ${mine} ${first} ${lang}${looked.has(m.seq) ? ` ${find.current === m.seq} ${find.text}` : ""}`,
-        make: () => line(m, mine, first, looked.has(m.seq) ? find : null),
+        same: `${m.ts} ${m.id} ${m.removed} ${mine} ${first} ${moderates} ${lang}${looked.has(m.seq) ? ` ${find.current === m.seq} ${find.text}` : ""}`,
+        make: () => this.#line(m, mine, first, mine || moderates),
       };
       above = m;
     }
@@ -128,6 +130,34 @@ export class Messages {
         button("link", w.discard, () => this.chat.discard(entry.id)),
       );
     }
+    return item;
+  }
+
+  /**
+   * @param {Message} m
+   * @param {boolean} mine
+   * @param {boolean} first of several by the same person
+   * @param {boolean} removable
+   */
+  #line(m, mine, first, removable) {
+    const w = words();
+    const time = el("time", "time", timeOf(m.ts));
+    time.dateTime = new Date(m.ts).toISOString();
+    time.title = momentOf(m.ts);
+    const name = el("span", first && !mine ? "name" : "hidden-label", m.username);
+    const text = m.removed ? [w.removed] : marked(this.find.split(m.message));
+    const said = el("div", "said", el("p", m.removed ? "bubble removed" : "bubble", ...text), time);
+    if (removable && !m.removed) {
+      const remove = button("icon remove", "×", () => this.removal(m));
+      remove.setAttribute("aria-label", w.removeMessage);
+      remove.title = w.removeMessage;
+      said.append(remove);
+    }
+    const item = el("li", `line${mine ? " mine" : ""}${first ? " first" : ""}`);
+    if (!mine) item.append(first ? avatar(m.username) : el("span", "avatar none"));
+    item.append(el("div", "body", name, said));
+    item.dataset.seq = String(m.seq);
+    if (this.find.current === m.seq && this.find.text) item.classList.add("current");
     return item;
   }
 
@@ -206,26 +236,6 @@ export class Messages {
     this.draw();
     this.scroll.focus({ preventScroll: true });
   }
-}
-
-/**
- * @param {Message} m
- * @param {boolean} mine
- * @param {boolean} first of several by the same person
- * @param {import("../find.js").Find | null} find it has what is looked for
- */
-function line(m, mine, first, find) {
-  const time = el("time", "time", timeOf(m.ts));
-  time.dateTime = new Date(m.ts).toISOString();
-  time.title = momentOf(m.ts);
-  const name = el("span", first && !mine ? "name" : "hidden-label", m.username);
-  const body = el("div", "body", name, el("div", "said", el("p", "bubble", ...(find ? marked(find.split(m.message)) : [m.message])), time));
-  const item = el("li", `line${mine ? " mine" : ""}${first ? " first" : ""}`);
-  if (!mine) item.append(first ? avatar(m.username) : el("span", "avatar none"));
-  item.append(body);
-  item.dataset.seq = String(m.seq);
-  if (find?.current === m.seq) item.classList.add("current");
-  return item;
 }
 
 /** @param {string[]} pieces every second of which was found */

@@ -7,8 +7,10 @@ export class People {
   /**
    * @param {import("../chat.js").Chat} chat
    * @param {() => void} chosen
+   * @param {(person: Person) => void} moderate asks what is to be done to somebody
    */
-  constructor(chat, chosen) {
+  constructor(chat, chosen, moderate) {
+    this.moderate = moderate;
     this.chat = chat;
     this.chosen = chosen;
     this.list = byID("people-list", HTMLElement);
@@ -27,6 +29,7 @@ export class People {
     /** @type {Map<string, number>} names need not be unique */
     const seen = new Map();
     let found = false;
+    const moderates = active.rights.includes("moderate");
     const lines = active.users.map((person) => {
       const { username, user } = person;
       const nth = seen.get(username) ?? 0;
@@ -35,7 +38,7 @@ export class People {
       found ||= you;
       return {
         key: user ?? `${username}\n${nth}`,
-        same: `${username} ${you} ${w.you}`,
+        same: `${username} ${you} ${moderates} ${w.you}`,
         make: () => {
           const name = el("span", "grow", username);
           if (you || !user) return el("li", "person", avatar(username), name, you ? el("span", "muted", w.you) : "");
@@ -45,7 +48,13 @@ export class People {
           });
           write.append(avatar(username), name, el("span", "hidden-label", w.writeDirect));
           write.title = w.writeDirect;
-          return el("li", "", write);
+          const item = el("li", "somebody", write);
+          if (moderates) {
+            const menu = button("icon", "⋯", () => this.moderate(person));
+            menu.setAttribute("aria-label", w.moderatePerson({ name: username }));
+            item.append(menu);
+          }
+          return item;
         },
       };
     });

@@ -1,6 +1,6 @@
 // The state of the connection, in plain words.
 
-import { timeOf, words } from "../words/words.js";
+import { reason, timeOf, words } from "../words/words.js";
 import { byID, say } from "./dom.js";
 
 export class Status {
@@ -27,7 +27,7 @@ export class Status {
     // Only this is read out: the countdown beside it changes every second.
     say(this.state, { connected: w.connected, connecting: w.connecting, waiting: w.notConnected, refused: w.notConnected, offline: w.offlineShort }[state]);
     const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
-    const lost = refusal ? w.refusedConnection({ reason: refusal }) : w.reconnecting({ seconds });
+    const lost = refusal ? w.refusedConnection({ reason: reason(refusal) }) : w.reconnecting({ seconds });
     const ends = this.chat.tokenEnds > 0 && !down;
     say(this.text, ends ? w.tokenEnds({ time: timeOf(this.chat.tokenEnds) }) : state === "offline" ? w.offline : state === "waiting" ? lost : down ? w.connecting : "");
     this.trouble.dataset.state = state;

@@ -81,6 +81,30 @@ export const en = {
   /** @param {{names: string[]}} p */
   typing: ({ names: [a, b, c] }) => (c ? "Several people are writing…" : b ? `${a} and ${b} are writing…` : `${a} is writing…`),
 
+  removed: "This message was removed.",
+  removeMessage: "Remove message",
+  removeAsk: "Remove this message for everyone?",
+  remove: "Remove",
+  cancel: "Cancel",
+  /** @param {{name: string}} p */
+  moderatePerson: ({ name }) => `Moderate ${name}`,
+  /** @param {{time: string}} p */
+  muteFor: ({ time }) => `Mute for ${time}`,
+  unmute: "Let them write again",
+  kick: "Put out of the room",
+  /** @param {{time: string}} p */
+  banFor: ({ time }) => `Ban for ${time}`,
+  tenMinutes: "10 minutes",
+  oneDay: "a day",
+  thirtyDays: "30 days",
+  /** @param {{until: string}} p */
+  mutedUntil: ({ until }) => `A moderator muted you here until ${until}.`,
+  readOnly: "You can read here, but not write.",
+  reasonMuted: "a moderator muted you here",
+  reasonBanned: "you are banned",
+  reasonKicked: "a moderator put you out; you may come again",
+  reasonRateLimited: "that was too much at once",
+
   search: "Search",
   searchHere: "Search the messages loaded here",
   searchOlder: "Older match",
