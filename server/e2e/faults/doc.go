@@ -29,17 +29,20 @@
 // age, somebody is always on the way back, so there nobody has to be connected at
 // the end, but everybody must have what is theirs.
 //
-// With appendfsync always nothing may be lost, and nothing told as lost. With
-// everysec, and after faults that destroy (FLUSHALL, a power cut), what is lost
-// must have been told to every member whose right it was: lost minus told is 0.
+// With appendfsync always, and on a Sentinel's pair whose replica confirms each
+// message (sentinel.go), nothing may be lost, and nothing told as lost. With
+// everysec, on a pair that does not confirm, and after faults that destroy
+// (FLUSHALL, a power cut), what is lost must have been told to every member whose
+// right it was, those who were away too: lost minus told is 0.
 // A notice that reaches past all that a member had seen of an epoch counts for
 // whatever that epoch had further, since nobody can know how much that was.
 //
 // Run it from the repository's root, after npm ci in server/e2e:
 //
-//	go run ./server/e2e/faults [-forms single,always,everysec] [-only node-kill,redis-kill] [-seed 7] [-mixes 2] [-json file]
+//	go run ./server/e2e/faults [-forms single,always,everysec,sentinel,unconfirmed] [-only node-kill,redis-kill] [-seed 7] [-mixes 2] [-json file]
 //
 // -only also takes mixes as they are printed (mix.go), and mix for random ones.
+// Servers whose clocks jump (clock.go) are built with a copy of package time.
 // The random choices follow from the printed seed; the moments at which real
 // processes meet do not. It exits with 1 when a promise was broken, and with 2
 // when it could not do its work. It starts its processes on loopback and ends

@@ -15,6 +15,9 @@ type fault struct {
 	fleet bool
 	// loses: it takes away what was acknowledged, which must then be told.
 	loses bool
+	// lone: it acts on the one Redis, or the links to it. pair: on a Sentinel's
+	// pair.
+	lone, pair bool
 	// clock: its servers are built so that their clocks can jump.
 	clock bool
 	// fsync, when not empty, is the only appendfsync it makes sense with.
@@ -54,27 +57,29 @@ var faults = []fault{
 	{name: "client-flood", about: "more clients want to connect than the servers have time for", env: impatience, strike: flood},
 	{name: "client-slow", about: "some clients get 2 KB a second for 6 s", strike: slowClients},
 
-	{name: "redis-restart", about: "SIGTERM of Redis, started again from its file", fleet: true, strike: endRedis(syscall.SIGTERM, time.Second)},
-	{name: "redis-kill", about: "kill -9 of Redis, started again from its file", fleet: true, strike: endRedis(syscall.SIGKILL, 3*time.Second)},
-	{name: "redis-away", about: "kill -9 of Redis, away for longer than the lease", fleet: true, strike: endRedis(syscall.SIGKILL, lease+4*time.Second)},
-	{name: "redis-pause", about: "SIGSTOP of Redis for 6 s", fleet: true, strike: pauseRedis},
-	{name: "subscriber-kill", about: "CLIENT KILL TYPE pubsub, three times", fleet: true, strike: killClients("pubsub")},
-	{name: "connection-kill", about: "CLIENT KILL TYPE normal, three times", fleet: true, strike: killClients("normal")},
-	{name: "output-limit", about: "a node reads slowly, Redis's output-buffer limit closes its subscriber", fleet: true, strike: outputLimit},
-	{name: "link-cut", about: "a node is cut off from Redis for 5 s", fleet: true, strike: cutLink(5 * time.Second)},
-	{name: "link-cut-long", about: "a node is cut off from Redis for longer than its lease", fleet: true, strike: cutLink(lease + 4*time.Second)},
-	{name: "link-slow", about: "a node's link to Redis carries 20 KB a second for 8 s", fleet: true, strike: slowLink},
-	{name: "link-half", about: "a node's connections to Redis go half-open", fleet: true, strike: halfOpenLink},
-	{name: "link-stall", about: "nothing passes between a node and Redis for longer than its lease, then all at once", fleet: true, strike: stallLink},
-	{name: "flush", about: "FLUSHALL: every log is gone, a new epoch begins", fleet: true, loses: true, strike: flush},
-	{name: "power-cut", about: "Redis loses power: the last second of its file is gone", fleet: true, loses: true, fsync: "everysec", strike: powerCut},
-	{name: "power-cut-away", about: "the same, while some clients are away who had seen nothing of what is gone", fleet: true, loses: true, fsync: "everysec", strike: powerCutAway},
+	{name: "redis-restart", about: "SIGTERM of Redis, started again from its file", fleet: true, lone: true, strike: endRedis(syscall.SIGTERM, time.Second)},
+	{name: "redis-kill", about: "kill -9 of Redis, started again from its file", fleet: true, lone: true, strike: endRedis(syscall.SIGKILL, 3*time.Second)},
+	{name: "redis-away", about: "kill -9 of Redis, away for longer than the lease", fleet: true, lone: true, strike: endRedis(syscall.SIGKILL, lease+4*time.Second)},
+	{name: "redis-pause", about: "SIGSTOP of Redis for 6 s", fleet: true, lone: true, strike: pauseRedis},
+	{name: "subscriber-kill", about: "CLIENT KILL TYPE pubsub, three times", fleet: true, lone: true, strike: killClients("pubsub")},
+	{name: "connection-kill", about: "CLIENT KILL TYPE normal, three times", fleet: true, lone: true, strike: killClients("normal")},
+	{name: "output-limit", about: "a node reads slowly, Redis's output-buffer limit closes its subscriber", fleet: true, lone: true, strike: outputLimit},
+	{name: "link-cut", about: "a node is cut off from Redis for 5 s", fleet: true, lone: true, strike: cutLink(5 * time.Second)},
+	{name: "link-cut-long", about: "a node is cut off from Redis for longer than its lease", fleet: true, lone: true, strike: cutLink(lease + 4*time.Second)},
+	{name: "link-slow", about: "a node's link to Redis carries 20 KB a second for 8 s", fleet: true, lone: true, strike: slowLink},
+	{name: "link-half", about: "a node's connections to Redis go half-open", fleet: true, lone: true, strike: halfOpenLink},
+	{name: "link-stall", about: "nothing passes between a node and Redis for longer than its lease, then all at once", fleet: true, lone: true, strike: stallLink},
+	{name: "flush", about: "FLUSHALL: every log is gone, a new epoch begins", fleet: true, lone: true, loses: true, strike: flush},
+	{name: "power-cut", about: "Redis loses power: the last second of its file is gone", fleet: true, lone: true, loses: true, fsync: "everysec", strike: powerCut},
+	{name: "power-cut-away", about: "the same, while some clients are away who had seen nothing of what is gone", fleet: true, lone: true, loses: true, fsync: "everysec", strike: powerCutAway},
+	{name: "failover", about: "kill -9 of the primary; the Sentinel promotes its replica", fleet: true, pair: true, strike: failOver(false)},
+	{name: "failover-lag", about: "the same, with a replica that lacks the last second", fleet: true, pair: true, loses: true, fsync: "everysec", strike: failOver(true)},
 }
 
 // faultsFor lists those that a world of that form can have.
 func faultsFor(form form) (some []fault) {
 	for _, f := range faults {
-		if (form.fleet || !f.fleet) && (f.fsync == "" || f.fsync == form.fsync) {
+		if (form.fleet || !f.fleet) && (f.fsync == "" || f.fsync == form.fsync) && (form.pair || !f.pair) && !(form.pair && f.lone) {
 			some = append(some, f)
 		}
 	}

@@ -57,18 +57,24 @@ type form struct {
 	name  string
 	fleet bool
 	fsync string // Redis's appendfsync
+	// pair: a primary and a replica under a Sentinel. acks is how many replicas
+	// must have a message before it is acknowledged.
+	pair bool
+	acks int
 }
 
 var forms = []form{
 	{name: "single"},
 	{name: "always", fleet: true, fsync: "always"},
 	{name: "everysec", fleet: true, fsync: "everysec"},
+	{name: "sentinel", fleet: true, fsync: "always", pair: true, acks: 1},
+	{name: "unconfirmed", fleet: true, fsync: "everysec", pair: true},
 }
 
 func (o *options) parse(args []string, out io.Writer) error {
 	o.out = out
 	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
-	flags.StringVar(&o.forms, "forms", "single,always,everysec", "one node on disk; a fleet on Redis with appendfsync always, or everysec")
+	flags.StringVar(&o.forms, "forms", "single,always,everysec,sentinel,unconfirmed", "one node on disk; a fleet on Redis with appendfsync always, or everysec; on a Sentinel's pair that confirms each message, or does not")
 	flags.IntVar(&o.fleet, "nodes", 3, "server processes of a fleet")
 	flags.StringVar(&o.only, "only", "", "faults, separated by commas; a+b/c runs a and then b, with c beside them; mix means random mixes alone, none all faults and the mixes")
 	flags.IntVar(&o.mixes, "mixes", 2, "random mixes after the single faults, per form")
@@ -154,7 +160,7 @@ func (o *options) plan() (plan []step, err error) {
 	for name := range strings.SplitSeq(o.forms, ",") {
 		i := slices.IndexFunc(forms, func(f form) bool { return f.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("no form %q: there are single, always and everysec", name)
+			return nil, fmt.Errorf("no form %q: there are single, always, everysec, sentinel and unconfirmed", name)
 		}
 		chosen, err := o.choose(forms[i])
 		if err != nil {

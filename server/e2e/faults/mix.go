@@ -99,6 +99,7 @@ func together(tracks [][]fault) fault {
 			all.fleet = all.fleet || f.fleet
 			all.loses = all.loses || f.loses
 			all.clock = all.clock || f.clock
+			all.lone, all.pair = all.lone || f.lone, all.pair || f.pair
 			all.restless = all.restless || f.restless
 			maps.Copy(all.env, f.env)
 		}

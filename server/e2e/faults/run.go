@@ -77,6 +77,12 @@ func (w *world) serverLogs() map[string]string {
 	if w.store != nil {
 		said["redis"] = w.store.log.String()
 	}
+	if w.pair != nil {
+		said["sentinel"] = w.pair.log.String()
+		for _, x := range w.pair.stores {
+			said[x.name] = x.log.String()
+		}
+	}
 	return said
 }
 

@@ -36,9 +36,10 @@ type world struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ledger   *ledger
-	front    *relay // what most of the Go clients connect to
-	second   *relay // what the JavaScript clients and every fifth other connect to
-	store    *store // nil for one node on disk
+	front    *relay    // what most of the Go clients connect to
+	second   *relay    // what the JavaScript clients and every fifth other connect to
+	store    *store    // nil for one node on disk
+	pair     *sentinel // in place of store
 	host     *nodeHost
 	members  []*member
 	rooms    []string
@@ -82,10 +83,7 @@ func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err e
 		return w, err
 	}
 	if o.form.fleet {
-		if w.store, err = newStore(w.dir, o.form.fsync); err != nil {
-			return w, err
-		}
-		if err = w.store.begin(ctx); err != nil {
+		if err = w.openStore(ctx, o.form); err != nil {
 			return w, err
 		}
 	}
@@ -141,9 +139,12 @@ func (w *world) newServer(name string) (*server, *relay, error) {
 	}
 	maps.Copy(settings, w.settings.env)
 	var link *relay
-	if w.store == nil {
+	switch {
+	case w.pair != nil:
+		settings["REDIS_URL"], settings["LOG_ACK_REPLICAS"] = w.pair.url(), strconv.Itoa(w.settings.form.acks)
+	case w.store == nil:
 		settings["DATA_DIR"] = filepath.Join(w.dir, "data")
-	} else {
+	default:
 		var err error
 		if link, err = newRelay(func() (string, error) { return w.store.addr, nil }); err != nil {
 			return nil, nil, err
@@ -152,6 +153,18 @@ func (w *world) newServer(name string) (*server, *relay, error) {
 	}
 	s, err := newServer(name, w.settings.bin, settings)
 	return s, link, err
+}
+
+// openStore starts what the servers keep their messages in.
+func (w *world) openStore(ctx context.Context, f form) (err error) {
+	if f.pair {
+		w.pair, err = newSentinel(ctx, w.dir, f.fsync)
+		return err
+	}
+	if w.store, err = newStore(w.dir, f.fsync); err != nil {
+		return err
+	}
+	return w.store.begin(ctx)
 }
 
 // watch keeps the balancer's view of the servers, as any balancer does it.
@@ -218,7 +231,7 @@ func (w *world) populate() {
 			m := newMember(w.ctx, fmt.Sprintf("js%d", i), "socket.io-client", rooms, named, w.ledger)
 			m.recovers = true
 			transports := []string{"websocket"}
-			if w.store == nil && i%3 == 2 {
+			if !w.settings.form.fleet && i%3 == 2 {
 				transports = []string{"polling", "websocket"}
 			}
 			w.attach(m, func() socket { return w.host.open("http://"+w.second.addr(), m.session(), transports, m) })
@@ -423,6 +436,9 @@ func (w *world) end() error {
 		if r != nil {
 			r.close()
 		}
+	}
+	if w.pair != nil {
+		errs = append(errs, w.pair.stop())
 	}
 	if w.store != nil {
 		w.store.signal(syscall.SIGCONT)
