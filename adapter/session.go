@@ -25,6 +25,10 @@ type Sessions interface {
 	// Create writes a session's record. It may return before the record is
 	// durable, but an Append that returns later implies it.
 	Create(ctx context.Context, s Session) (Owner, error)
+	// Lend writes the record of a socket that has had none, as if it had joined
+	// s.Rooms at the given position and had just been lost: so that another node
+	// claims and resumes it.
+	Lend(ctx context.Context, s Session, at Position) error
 	// Claim makes the caller the session's owner and fences the former one,
 	// wherever it is. ErrUnrecoverable when there is no such session, it is
 	// older than the window since it was gone, or it belongs to another

@@ -129,6 +129,13 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	}
 	relay := peerRelay{p.adapter}
 	engine.Relay = relay
+	engine.Adopt = func(ctx context.Context, s *engineio.Session, state []byte, tell func([]byte)) (engineio.Handler, func(), error) {
+		c, start, err := p.sockets.Adopt(ctx, s, state, tell)
+		if c == nil {
+			return nil, nil, err // and no Handler that holds a nil
+		}
+		return c, start, err
+	}
 	p.engine = engineio.NewServer(func(s *engineio.Session) engineio.Handler { return p.sockets.Accept(s) }, engine)
 	relay.serve(p.engine)
 

@@ -36,6 +36,31 @@ func (r *rig) resume(i int, old *socket, offset *adapter.Position) (*socket, err
 }
 
 var sessionTests = []test{
+	{name: "lend", run: func(r *rig) {
+		s := r.add(0, "a", "b")
+		r.append(0, "a", "1")
+		s.wait(1)
+		at := s.got()[0].pos
+		for i, room := range []string{"a", "b", "c", "a"} {
+			r.append(0, room, fmt.Sprint(i+2))
+		}
+		rec := adapter.Session{PID: "pid-lent", SID: s.id, Namespace: r.ns, User: "ann", Data: []byte(`{"n":2}`), Rooms: []string{"a", "b"}}
+		r.must(r.node(0).Lend(r.ctx(), rec, at))
+		if err := r.node(1).Lend(r.ctx(), rec, at); !errors.Is(err, adapter.ErrConflict) && r.nodes > 1 {
+			r.Errorf("lent twice: %v", err)
+		}
+		r.node(0).Remove(r.ns, s)
+		s.owner = &adapter.Owner{PID: rec.PID}
+		n, err := r.resume(1, s, &at)
+		r.must(err)
+		r.append(0, "b", "live")
+		n.wait(5) // with the accept
+		got := texts(n.got())
+		slices.Sort(got) // lanes have no common order
+		if fmt.Sprint(got) != "[2 3 5 live]" {
+			r.Errorf("after its move the socket got %q", got)
+		}
+	}},
 	{name: "claim", run: func(r *rig) {
 		s := r.addSession(0, "a", "b")
 		r.must(r.node(0).Save(r.ctx(), *s.owner, []byte(`{"n":2}`)))

@@ -349,6 +349,22 @@ func (a *Adapter) sizeOfSession(data []byte) error {
 	return nil
 }
 
+// Lend implements adapter.Sessions.
+func (a *Adapter) Lend(ctx context.Context, s adapter.Session, at adapter.Position) error {
+	if err := a.usable(ctx); err != nil {
+		return err
+	}
+	if err := a.sizeOfSession(s.Data); err != nil {
+		return err
+	}
+	o, err := a.sessions.create(s, at[0])
+	if err != nil {
+		return err
+	}
+	a.sessions.lose(o, a.nowMilli())
+	return nil
+}
+
 // Claim implements adapter.Sessions.
 func (a *Adapter) Claim(ctx context.Context, namespace, pid string) (adapter.Session, adapter.Owner, error) {
 	if err := a.usable(ctx); err != nil {

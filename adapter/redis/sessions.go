@@ -206,6 +206,41 @@ func (a *Adapter) Create(ctx context.Context, s adapter.Session) (adapter.Owner,
 	return o, nil
 }
 
+// Lend implements adapter.Sessions.
+func (a *Adapter) Lend(ctx context.Context, s adapter.Session, at adapter.Position) error {
+	if err := a.usable(ctx); err != nil {
+		return err
+	}
+	if err := a.sizeOfSession(s.Data); err != nil {
+		return err
+	}
+	first := a.laneOfPID(s.PID)
+	v, err := first.eval(ctx, false, lua().session, "create", s.PID, "1", s.Namespace, s.SID, s.User, s.Data)
+	if err = sessionOutcome(v, err); err != nil {
+		if errors.Is(err, adapter.ErrConflict) {
+			return fmt.Errorf("lend session: %w", err)
+		}
+		return a.outcome("lend session", err)
+	}
+	const token = "1"
+	for l, rooms := range a.byLane(s.Namespace, s.Rooms) {
+		args := []any{"join", s.PID, l.hasPID(s.PID), token, at[l.n]}
+		for _, room := range rooms {
+			args = append(args, room)
+		}
+		v, err := l.eval(ctx, true, lua().session, args...)
+		if err = sessionOutcome(v, err); err != nil {
+			return a.outcome("lend session", err)
+		}
+	}
+	// The window begins now: a record that nobody claims is forgotten.
+	v, err = first.eval(ctx, true, lua().session, "gone", s.PID, "1", token, a.o.Window.Milliseconds())
+	if err = sessionOutcome(v, err); err != nil {
+		return a.outcome("lend session", err)
+	}
+	return nil
+}
+
 func (a *Adapter) sizeOfSession(data []byte) error {
 	if len(data) > a.o.MaxSessionData {
 		return fmt.Errorf("session data has %d bytes, %d are allowed: %w", len(data), a.o.MaxSessionData, adapter.ErrFull)

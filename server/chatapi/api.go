@@ -155,6 +155,7 @@ func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	a.stop, a.cancel = context.WithCancel(context.Background())
 	ns.Use(a.identify)
 	ns.OnConnect(a.connected)
+	ns.OnMove(a.pack, a.unpack)
 	ns.OnDisconnect(a.disconnected)
 	ns.Render(render)
 	ns.OnReplay(redactReplay)

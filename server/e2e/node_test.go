@@ -28,6 +28,15 @@ func TestInteropAuth(t *testing.T) { runNode(t, nil, "interop/auth.test.mjs") }
 // The same without sticky sessions: three nodes over one Redis, behind a proxy
 // that gives each request to the next one.
 
+func TestInteropProtocolRoundRobin(t *testing.T) {
+	redis := "redis://" + startRedis(t)
+	var nodes []*process
+	for range 3 {
+		nodes = append(nodes, startConformance(t, "-redis", redis))
+	}
+	runNode(t, map[string]string{"ANTCHAT_CONFORMANCE_URL": startRoundRobin(t, false, nodes...)}, "interop/protocol.test.mjs")
+}
+
 func TestInteropChatRoundRobin(t *testing.T) {
 	runNode(t, map[string]string{"ANTCHAT_FLEET": "1"}, "interop/chat.test.mjs")
 }

@@ -54,11 +54,11 @@ func startServer(t *testing.T, settings map[string]string) *process {
 
 // startConformance starts the conformance server with the heartbeats of real
 // life: those of the published suites are too short for a busy machine.
-func startConformance(t *testing.T) *process {
+func startConformance(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := newProcess(t, conformanceBin)
 	p.env = cleanEnv()
-	p.start("/healthz", "-addr", p.addr, "-ping-interval", "25s", "-ping-timeout", "20s")
+	p.start("/healthz", append([]string{"-addr", p.addr, "-ping-interval", "25s", "-ping-timeout", "20s"}, args...)...)
 	return p
 }
 

@@ -77,6 +77,11 @@ func (s *Session) expired() {
 		s.mu.Unlock()
 		return
 	}
+	if s.state == stateMoving {
+		s.mu.Unlock()
+		s.abort(ReasonTransportError) // nobody has confirmed it
+		return
+	}
 	if s.state == stateClosing || s.revision == 3 || s.waiting {
 		s.mu.Unlock()
 		s.abort(ReasonPingTimeout) // the reason is told only to one that was open

@@ -38,6 +38,9 @@ type Hooks struct {
 	// before, or recall, undelivered or broken; outcome one of ServedAnswered and
 	// so on.
 	RelayServed func(kind, outcome string, bytes int, took time.Duration)
+	// Moved: the client has completed the upgrade of another node's session here;
+	// outcome is one of MoveDone and so on, took the time since its request.
+	Moved func(outcome string, took time.Duration)
 	// RelayLost: what was taken for a client did not reach it by another node; the
 	// session was closed.
 	RelayLost func()

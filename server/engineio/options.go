@@ -113,6 +113,10 @@ type Options struct {
 	// their ids tell. Default nil: a session is only served by its own node, and
 	// whatever is before the server must see to that.
 	Relay Relay
+	// Adopt continues a session whose upgrade to WebSocket has arrived here and
+	// that another node owns, if that node's Handler is a [Mover]. Default nil:
+	// such an upgrade is refused, and the session stays on polling.
+	Adopt Adopt
 	// RelayTimeout is how long a relayed request waits for the owner's answer,
 	// beyond the time that a poll is held. Default 20 s.
 	RelayTimeout time.Duration

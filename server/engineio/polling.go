@@ -57,7 +57,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values,
 		session.mu.Unlock()
 		s.refuse(w, r, RefusedSession, "")
 		return
-	case session.ws != nil:
+	case session.upgradedLocked():
 		session.mu.Unlock()
 		s.refuse(w, r, RefusedRequest, "")
 		return
@@ -104,7 +104,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values,
 				session.poll = nil
 				s.wheel.remove(&p.timer)
 			}
-			moving := session.probed || session.ws != nil
+			moving := session.probed || session.upgradedLocked()
 			session.mu.Unlock()
 			if !moving && !recalled {
 				session.abort(ReasonTransportError)
@@ -133,12 +133,12 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, q url.Values
 	switch {
 	case session.state == stateClosed:
 		ps = packetClose.appendPackets(ps)
-	case session.ws != nil && p.late:
+	case session.upgradedLocked() && p.late:
 		session.mu.Unlock()
 		packetLists.Put(list)
 		s.refuse(w, r, RefusedRequest, "")
 		return
-	case session.ws != nil:
+	case session.upgradedLocked():
 	default:
 		size := 0
 		for m := session.queue.peek(); m != nil; m = session.queue.peek() {
@@ -153,7 +153,7 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, q url.Values
 	}
 	last := session.state == stateClosing && session.queue.count == 0
 	empty := len(ps) == 0
-	moving := empty && (session.probed || session.ws != nil)
+	moving := empty && (session.probed || session.upgradedLocked())
 	if p.relay != nil {
 		p.relay.tookLocked(len(ps))
 	}
@@ -163,6 +163,11 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, q url.Values
 		ps = packetNoop.appendPackets(ps)
 	}
 
+	if last && p.relay != nil {
+		// Here and not after the write, which sends it: net/http sends only when
+		// all is done.
+		session.abort(ReasonTransportError)
+	}
 	err := s.writePayload(w, r, q, session, ps)
 	clear(ps)
 	*list = ps
@@ -285,7 +290,7 @@ func (s *Server) servePost(w http.ResponseWriter, r *http.Request, q url.Values,
 		session.mu.Unlock()
 		taken(w)
 		return
-	case session.ws != nil:
+	case session.upgradedLocked():
 		session.mu.Unlock()
 		s.refuse(w, r, RefusedRequest, "")
 		return

@@ -55,6 +55,7 @@ const (
 	ServedLost     = "lost"    // a poll's answer did not arrive; its session was closed
 	ServedSpared   = "spared"  // a poll was recalled, and nothing was lost
 	ServedNoted    = "noted"   // word that a client went away
+	ServedRefused  = "refused" // a step of a move that is not possible
 )
 
 // ServeRelayed serves a request of another node's Relay. reply sends the answer;
@@ -90,7 +91,7 @@ func (s *Server) serveRelayed(ctx context.Context, q *relayRequest, reply func([
 		w.session, w.memory = session, s.relayedOf(session)
 	}
 	if w.memory == nil {
-		s.refuse(w, r, RefusedSession, "")
+		s.serveLeft(w, r, q)
 		return ServedAnswered
 	}
 	switch q.kind {
@@ -123,9 +124,25 @@ func (s *Server) serveRelayed(ctx context.Context, q *relayRequest, reply func([
 		defer w.noContent()
 		session.abort(ReasonTransportError)
 		return ServedNoted
-	default:
+	case relayOther:
 		s.serveSession(w, r, query, session)
 		return ServedAnswered
+	default:
+		return s.serveMove(ctx, w, r, q)
+	}
+}
+
+// serveLeft serves a request of a session that is not here.
+func (s *Server) serveLeft(w *relayWriter, r *http.Request, q *relayRequest) {
+	h, left := s.left(q.sid)
+	switch {
+	case q.kind == relayWord && h != nil:
+		s.guard(func() { h.Told(q.body) })
+		w.noContent()
+	case left:
+		s.refuse(w, r, RefusedRequest, "") // as after an upgrade
+	default:
+		s.refuse(w, r, RefusedSession, "")
 	}
 }
 
@@ -176,7 +193,7 @@ func (s *Server) serveRecall(w *relayWriter, r *http.Request, q url.Values) stri
 		default:
 		}
 	}
-	polls := session.ws == nil
+	polls := !session.upgradedLocked()
 	session.mu.Unlock()
 	switch {
 	case lost:
@@ -197,7 +214,7 @@ func (w *relayWriter) undelivered() (lost, moving bool) {
 	s := w.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return w.lostLocked(), s.probed || s.ws != nil
+	return w.lostLocked(), s.probed || s.upgradedLocked()
 }
 
 // lostBatch closes a session whose client will never have what was taken for it.

@@ -20,6 +20,14 @@ const (
 	relayRecall      relayKind = 'r' // a poll's answer did not come: what has become of it?
 	relayUndelivered relayKind = 'u' // a poll's answer did not reach the client
 	relayBroken      relayKind = 'b' // a POST did not arrive whole, or could not be answered
+
+	// The steps of an upgrade at another node; id names the upgrade.
+	relayOffer   relayKind = 'U' // a WebSocket has come; answered with the revision
+	relayProbed  relayKind = 'P' // its client has sent 2probe
+	relayMove    relayKind = 'M' // and 5: answered with the session
+	relayMoved   relayKind = 'D' // which has been taken up
+	relayAbandon relayKind = 'A' // the WebSocket is gone
+	relayWord    relayKind = 'W' // for the Mover of a session that has left
 )
 
 func (k relayKind) String() string {
@@ -34,6 +42,8 @@ func (k relayKind) String() string {
 		return "undelivered"
 	case relayBroken:
 		return "broken"
+	case relayOffer, relayProbed, relayMove, relayMoved, relayAbandon, relayWord:
+		return "move"
 	}
 	return "other"
 }
@@ -87,7 +97,8 @@ func readRelayRequest(b []byte) (q relayRequest, err error) {
 	}
 	q.kind = relayKind(b[1])
 	switch q.kind {
-	case relayGet, relayPost, relayOther, relayRecall, relayUndelivered, relayBroken:
+	case relayGet, relayPost, relayOther, relayRecall, relayUndelivered, relayBroken,
+		relayOffer, relayProbed, relayMove, relayMoved, relayAbandon, relayWord:
 	default:
 		return q, errRelayWire
 	}

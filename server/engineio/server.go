@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -30,6 +31,7 @@ type Server struct {
 	flushers []*flusher
 	turn     atomic.Uint32          // deals sessions to flushers
 	relaying atomic.Int64           // requests that wait for another node
+	words    atomic.Int64           // to former owners, on their way
 	lastURI  atomic.Pointer[string] // see sharedURI
 
 	// wg counts sessions and the goroutines that work for them; a goroutine is
@@ -42,7 +44,9 @@ type Server struct {
 	mu        sync.Mutex
 	sessions  map[string]*Session
 	relayed   map[*Session]*relayed // of sessions whose requests have come by other nodes
-	count     int                   // sessions, and handshakes that will be one
+	arriving  map[*Session]*probe   // of other nodes' sessions whose upgrade has come here
+	moved     movedSessions
+	count     int // sessions, and handshakes that will be one
 	addresses map[string]int
 	draining  bool // no new sessions
 	closing   bool
@@ -60,6 +64,7 @@ func NewServer(accept func(*Session) Handler, o Options) *Server {
 		ended:     make(chan struct{}),
 		sessions:  make(map[string]*Session),
 		relayed:   make(map[*Session]*relayed),
+		arriving:  make(map[*Session]*probe),
 		addresses: make(map[string]int),
 	}
 	upgrades := []string{}
@@ -139,6 +144,12 @@ func (s *Server) Close(ctx context.Context) error {
 	for _, session := range s.list() {
 		session.Close(ReasonShutdown)
 	}
+	s.mu.Lock()
+	arriving := maps.Clone(s.arriving)
+	s.mu.Unlock()
+	for session, p := range arriving {
+		session.abandonProbe(p, "session closed")
+	}
 	done := make(chan struct{})
 	go func() {
 		s.wg.Wait()
@@ -203,9 +214,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	session := s.find(q.Get("sid"))
 	if session == nil {
-		if owner := s.foreign(q.Get("sid")); owner != "" && !upgrade {
+		owner := s.foreign(q.Get("sid"))
+		_, left := s.left(q.Get("sid"))
+		switch {
+		case owner != "" && upgrade && s.o.Adopt != nil:
+			s.serveArrival(w, r, q, owner)
+		case owner != "" && !upgrade:
 			s.relay(w, r, owner)
-		} else {
+		case left:
+			s.refuse(w, r, RefusedRequest, "")
+		default:
 			s.refuse(w, r, RefusedSession, "")
 		}
 		return

@@ -51,6 +51,8 @@ type state uint8
 
 const (
 	stateOpen state = iota
+	// stateMoving: handed over to another node, which has not confirmed it yet.
+	stateMoving
 	// stateClosing: nothing more is taken in or queued; what is queued, then a
 	// goodbye, is still going out.
 	stateClosing
@@ -286,7 +288,14 @@ func (s *Session) Idle() bool {
 func (s *Session) Close(reason string) { s.finish(reason, ending{}) }
 
 // Abort closes at once; what is queued is lost.
-func (s *Session) Abort(reason string) { s.abort(reason) }
+func (s *Session) Abort(reason string) {
+	s.mu.Lock()
+	moving := s.state == stateMoving
+	s.mu.Unlock()
+	if !moving { // its new owner fences this one
+		s.abort(reason)
+	}
+}
 
 // ending says how a session takes its leave.
 type ending struct {
@@ -354,7 +363,7 @@ func (s *Session) abort(reason string) (first bool) {
 		s.mu.Unlock()
 		return false
 	}
-	first = s.state == stateOpen
+	first = s.state <= stateMoving
 	s.state = stateClosed
 	s.queue.clear()
 	ws, candidate := s.ws, s.candidate

@@ -16,6 +16,21 @@ type probe struct {
 	timer entry
 
 	probed bool // 2probe has come; owned by the reading goroutine
+
+	// Of a WebSocket at another node (move.go), w is nil and these are set.
+	s       *Session
+	id      uint64
+	leaving bool // the session is being packed; guarded by its mu
+	// arrival is not nil where the session is another node's.
+	arrival *arrival
+}
+
+// session is whose candidate it is.
+func (p *probe) session() *Session {
+	if p.w == nil {
+		return p.s
+	}
+	return p.w.s
 }
 
 // serveUpgrade handles a WebSocket request with a session id.
@@ -57,22 +72,27 @@ func (s *Server) upgradeFailed(why string) {
 }
 
 // expired is called by the wheel.
-func (p *probe) expired() { p.w.abandonProbe(p, "timeout") }
+func (p *probe) expired() { p.session().abandonProbe(p, "timeout") }
 
 // drop closes a candidate that the session has already let go of.
 func (p *probe) drop(why string) {
-	p.w.s.srv.wheel.remove(&p.timer)
-	p.w.conn.close()
-	p.w.s.srv.upgradeFailed(why)
+	s := p.session()
+	s.srv.wheel.remove(&p.timer)
+	if p.w != nil {
+		p.w.conn.close()
+	}
+	s.srv.upgradeFailed(why)
+	if p.arrival != nil {
+		p.arrival.gone(s)
+	}
 }
 
 // abandon lets go of this candidate, on the reading goroutine.
-func (w *webSocket) abandon(why string) { w.abandonProbe(w.probe, why) }
+func (w *webSocket) abandon(why string) { w.s.abandonProbe(w.probe, why) }
 
-func (w *webSocket) abandonProbe(p *probe, why string) {
-	s := w.s
+func (s *Session) abandonProbe(p *probe, why string) {
 	s.mu.Lock()
-	mine := s.candidate == p
+	mine := s.candidate == p && !p.leaving
 	if mine {
 		s.candidate = nil
 		s.probed = false
@@ -101,6 +121,9 @@ func (w *webSocket) probing(p Packet) error {
 	w.leave("unexpected packet", ending{frame: prepareClose(ws.StatusPolicyViolation)})
 	return errEnded
 }
+
+// upgradedLocked: the session does not poll any more.
+func (s *Session) upgradedLocked() bool { return s.ws != nil || s.state == stateMoving }
 
 // markProbed has every poll from now on answered within a moment, so that the
 // client can stop polling.

@@ -243,6 +243,9 @@ func (w *webSocket) packet(p Packet) error {
 		return errEnded
 	}
 	if w.probe != nil {
+		if w.probe.arrival != nil {
+			return w.arriving(p)
+		}
 		return w.probing(p)
 	}
 	if !w.s.receive(TransportWebSocket, p) {

@@ -129,7 +129,7 @@ func (m *Metrics) EngineIO() engineio.Hooks {
 var closeReasons = []string{
 	engineio.ReasonTransportClose, engineio.ReasonTransportError, engineio.ReasonPingTimeout, engineio.ReasonForcedClose,
 	engineio.ReasonForcedServerClose, engineio.ReasonShutdown, engineio.ReasonParseError, engineio.ReasonSlowClient,
-	engineio.ReasonMaxAge, string(socketio.ReasonTakenOver),
+	engineio.ReasonMaxAge, engineio.ReasonMoved, string(socketio.ReasonTakenOver),
 }
 
 func (e *engine) hooks() engineio.Hooks {
@@ -180,6 +180,7 @@ func (e *engine) hooks() engineio.Hooks {
 		Relayed:     e.relay.asked.count,
 		RelayServed: e.relay.served.count,
 		RelayLost:   e.relay.lost.Inc,
+		Moved:       e.relay.moved,
 		FrameError:  func(code int) { e.frames.inc(strconv.Itoa(code)) },
 		Panicked:    e.panics.Inc,
 	}
@@ -187,6 +188,6 @@ func (e *engine) hooks() engineio.Hooks {
 
 // upgradeFailures is every reason that engineio gives to UpgradeFailed.
 var upgradeFailures = []string{
-	"timeout", "session closed", "second upgrade", "write failed", "unexpected packet", "connection ended",
+	"timeout", "given up", engineio.MoveNotHandedOver, engineio.MoveNotTakenUp, engineio.MoveNotConfirmed, "session closed", "second upgrade", "write failed", "unexpected packet", "connection ended",
 	engineio.ReasonTransportClose, engineio.ReasonTransportError, engineio.ReasonParseError,
 }

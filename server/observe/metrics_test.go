@@ -164,6 +164,7 @@ func TestHooksCount(t *testing.T) {
 	e.engine.Relayed("get", engineio.RelaySpared, 7, time.Second)
 	e.engine.RelayServed("recall", engineio.ServedSpared, 0, time.Millisecond)
 	e.engine.RelayLost()
+	e.engine.Moved(engineio.MoveDone, time.Second)
 	e.engine.FrameError(1009)
 	e.engine.FrameError(4711)
 	e.engine.Panicked()
@@ -234,6 +235,8 @@ func TestHooksCount(t *testing.T) {
 		`antchat_engineio_relayed_duration_seconds_count{kind="get"} 1`,
 		`antchat_engineio_relay_served_total{kind="recall",outcome="spared"} 1`,
 		`antchat_engineio_relay_lost_total 1`,
+		`antchat_engineio_moves_total{outcome="moved"} 1`,
+		`antchat_engineio_move_duration_seconds_count 1`,
 		`antchat_engineio_frame_errors_total{code="1009"} 1`,
 		`antchat_engineio_frame_errors_total{code="other"} 1`,
 		`antchat_engineio_panics_total 1`,

@@ -13,6 +13,8 @@ import (
 type relay struct {
 	asked, served relayed
 	lost          prometheus.Counter
+	moves         *tally
+	moving        prometheus.Histogram
 }
 
 // relayed counts one direction.
@@ -29,11 +31,19 @@ func (m *Metrics) relay() *relay {
 			engineio.RelayAnswered, engineio.RelayUnknown, engineio.RelayFailed, engineio.RelaySpared,
 			engineio.RelayLeft, engineio.RelayBusy, engineio.RelayBad),
 		served: m.relayed("engineio_relay_served", "Requests of own sessions that came by other nodes.",
-			[]string{"get", "post", "other", "recall", "undelivered", "broken"},
+			[]string{"get", "post", "other", "recall", "undelivered", "broken", "move"},
 			engineio.ServedAnswered, engineio.ServedRepeat, engineio.ServedUnclear, engineio.ServedLost,
-			engineio.ServedSpared, engineio.ServedNoted),
+			engineio.ServedSpared, engineio.ServedNoted, engineio.ServedRefused),
 		lost: m.counter("engineio_relay_lost_total", "Sessions closed since what was taken for the client did not reach it by another node."),
+		moves: m.tally("engineio_moves_total", "Upgrades of other nodes' sessions that were completed here, by whether the session came along.", "outcome",
+			engineio.MoveDone, engineio.MoveNotHandedOver, engineio.MoveNotTakenUp, engineio.MoveNotConfirmed),
+		moving: m.histogram("engineio_move_duration_seconds", "How long those took, from the WebSocket's request on.", quick),
 	}
+}
+
+func (r *relay) moved(outcome string, took time.Duration) {
+	r.moves.inc(outcome)
+	r.moving.Observe(took.Seconds())
 }
 
 func (m *Metrics) relayed(name, help string, kinds []string, results ...string) relayed {

@@ -138,6 +138,15 @@ func (c *Client) Finish(within time.Duration, done func()) {
 
 // Closed ends the client's sockets. It is the last call.
 func (c *Client) Closed(reason string) {
+	for _, s := range c.sockets() {
+		s.mu.Lock()
+		s.moving = false // if it was, that came to nothing
+		s.mu.Unlock()
+	}
+	c.closeAs(DisconnectReason(reason))
+}
+
+func (c *Client) closeAs(reason DisconnectReason) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -149,7 +158,10 @@ func (c *Client) Closed(reason string) {
 	c.mu.Unlock()
 	c.server.deadlines.remove(timeout)
 	for _, s := range c.sockets() {
-		s.end(DisconnectReason(reason), false)
+		s.end(reason, false)
+	}
+	if reason != ReasonTakenOver {
+		c.beginAll() // a move here that came to nothing
 	}
 	c.server.mu.Lock()
 	c.server.removeLocked(c)

@@ -51,7 +51,9 @@ func (s *Socket) endTelling(reason DisconnectReason, drop, tell bool) (elsewhere
 		w.inbox, w.waiting = nil, 0
 	}
 	acks := s.workLocked().acks
-	if acks != nil {
+	if s.moving {
+		acks = nil // they may still be answered, or time out
+	} else if acks != nil {
 		s.changeWorkLocked().acks = nil
 	}
 	s.signalLocked()
@@ -87,7 +89,9 @@ func (s *Socket) finish() {
 		// reaped, a link lost in the middle of a cut): its client comes back for
 		// the session. If there is a newer owner, the adapter ignores both.
 		keep := reason.Recovers() || reason == ReasonTakenOver
-		if s.greeted && settled && keep || !s.greeted && s.recovered {
+		if s.lent {
+			srv.adapter.End(s.owner) // its client knows no pid
+		} else if s.greeted && settled && keep || !s.greeted && s.recovered {
 			srv.adapter.Gone(s.owner)
 		} else {
 			srv.adapter.End(s.owner)

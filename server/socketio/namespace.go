@@ -42,6 +42,8 @@ type config struct {
 	wrap     []func(EventHandler) EventHandler
 	handlers map[string]EventHandler
 	any      EventHandler
+	pack     func(*Socket) ([]byte, error)
+	unpack   func(*Socket, []byte) error
 	outgoing []func(*Socket, adapter.Event)
 	render   Renderer
 	replay   func([]*adapter.Delivery) []*adapter.Delivery

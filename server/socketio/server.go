@@ -32,6 +32,7 @@ type Server struct {
 
 	deadlines deadlines
 	leaving   leavingSockets
+	moves     moves
 	tasks     tasks
 
 	mu         sync.Mutex
@@ -141,21 +142,26 @@ func (s *Server) Clients() int {
 // receives, until Closed. It does not block.
 func (s *Server) Accept(conn Conn) *Client {
 	c := newClient(s, conn)
-	s.tasks.begin()
-	s.mu.Lock()
-	closing := s.tasks.closing.Load()
-	if c.next = s.clients; c.next != nil {
-		c.next.previous = c
-	}
-	s.clients = c
-	s.count++
-	s.mu.Unlock()
-	if closing {
+	if s.add(c) {
 		conn.Close(string(ReasonShutdown))
 		return c
 	}
 	c.open()
 	return c
+}
+
+// add puts a client on the list, until its Closed; closing says that the server
+// is.
+func (s *Server) add(c *Client) (closing bool) {
+	s.tasks.begin()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.next = s.clients; c.next != nil {
+		c.next.previous = c
+	}
+	s.clients = c
+	s.count++
+	return s.tasks.closing.Load()
 }
 
 // removeLocked takes a client off the list.

@@ -27,6 +27,7 @@ type Socket struct {
 	view      View
 	recovered bool
 	offsets   bool // events carry offsets
+	lent      bool // the session record was only made to move (move.go)
 
 	// Owned by the running goroutine (inbox.go).
 	added   bool // the adapter knows the socket
@@ -39,6 +40,7 @@ type Socket struct {
 	canceled bool // the context has ended
 	finished bool // torn down
 	settled  bool // OnConnect has run to its end, in this connection or an earlier one
+	moving   bool // packed for another node: acknowledgements are still waited for
 	replaced bool // another socket goes on instead: see Client.replace
 	broken   bool // something was kept from the socket: send nothing more
 	overlap  bool // two holds at once since the socket was last free

@@ -24,6 +24,7 @@ import (
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
+	"github.com/antchat/antchat/adapter/redis"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/socketio"
 	"github.com/antchat/antchat/server/socketio/packet"
@@ -44,6 +45,7 @@ func serve(ctx context.Context) error {
 	addr := flag.String("addr", "localhost:3000", "address to listen on")
 	pingInterval := flag.Duration("ping-interval", 300*time.Millisecond, "time between heartbeats; the suites want the default")
 	pingTimeout := flag.Duration("ping-timeout", 200*time.Millisecond, "time to answer one; the suites want the default")
+	redisURL := flag.String("redis", "", "a Redis that makes this one node of a fleet")
 	flag.Parse()
 
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -53,14 +55,26 @@ func serve(ctx context.Context) error {
 		CheckOrigin: func(*http.Request) bool { return true },
 		Logger:      logger,
 	}
-	store, err := local.Open(local.Options{})
+	store, err := open(*redisURL, logger)
 	if err != nil {
 		return err
 	}
 	sockets := socketio.NewServer(store, socketio.Options{ConnectTimeout: time.Second, Logger: logger})
 	application(sockets)
 	accept := func(s *engineio.Session) engineio.Handler { return sockets.Accept(s) }
-	echoes, apps := engineio.NewServer(newEcho, engine), engineio.NewServer(accept, engine)
+	echoes := engineio.NewServer(newEcho, engine)
+	engine.NodeID, engine.Relay = store.NodeID(), peers{store}
+	engine.Adopt = func(ctx context.Context, s *engineio.Session, state []byte, tell func([]byte)) (engineio.Handler, func(), error) {
+		c, start, err := sockets.Adopt(ctx, s, state, tell)
+		if c == nil {
+			return nil, nil, err
+		}
+		return c, start, err
+	}
+	apps := engineio.NewServer(accept, engine)
+	store.Serve("engine.io", func(ctx context.Context, q *adapter.Question) {
+		apps.ServeRelayed(ctx, q.Body, func(reply []byte) error { return q.Reply(reply, nil) })
+	})
 
 	mux := http.NewServeMux()
 	mux.Handle("/engine.io/", echoes)
@@ -77,6 +91,29 @@ func serve(ctx context.Context) error {
 	ending, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, sockets.Close(ending), apps.Close(ending), echoes.Close(ending), server.Shutdown(ending), store.Close(ending))
+}
+
+// open opens a store: this process alone, or a place in a fleet.
+func open(redisURL string, logger *slog.Logger) (adapter.Adapter, error) {
+	if redisURL == "" {
+		return local.Open(local.Options{})
+	}
+	return redis.Open(redis.Options{URL: redisURL, Logger: logger})
+}
+
+// peers carry polling requests to the other nodes.
+type peers struct{ adapter.Peers }
+
+// Ask implements engineio.Relay.
+func (p peers) Ask(ctx context.Context, node string, request []byte) ([]byte, error) {
+	b, err := p.Peers.Ask(ctx, node, "engine.io", request)
+	switch {
+	case errors.Is(err, adapter.ErrUnknownNode):
+		err = engineio.ErrUnknownNode
+	case errors.Is(err, adapter.ErrNoReply):
+		err = engineio.ErrNoReply
+	}
+	return b, err
 }
 
 // application is the Socket.IO side of the suites.

@@ -61,11 +61,20 @@ export function start(version, way, url, options = {}) {
 /** Opens a client and waits until it is connected and, where asked, upgraded. */
 export async function connect(version, way, url, options) {
   const socket = start(version, way, url, options);
+  await settled(socket, way);
+  return socket;
+}
+
+/**
+ * Waits until a client is connected and, where it upgrades, upgraded. One that is
+ * cut off while it upgrades may notice only by its ping timeout: it has paused its
+ * polling, and takes the loss of the WebSocket for a failed probe.
+ */
+export async function settled(socket, /** @type {Way} */ way) {
   await connected(socket);
-  if (way.transports.length === 2 && !process.env.ANTCHAT_FLEET) {
+  if (way.transports.length === 2) {
     await until(() => socket.io.engine.transport.name === "websocket", "the upgrade");
   }
-  return socket;
 }
 
 export function connected(socket) {

@@ -4,7 +4,7 @@
 // "message-with-ack" with its arguments, and emits "auth" on connect.
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
-import { call, callAll, closeAll, collect, combinations, connect, connected, latest, next, start, texts, until, ways } from "./clients.mjs";
+import { call, callAll, closeAll, collect, combinations, connect, connected, latest, next, settled, start, texts, until, ways } from "./clients.mjs";
 import { link } from "./link.mjs";
 import msgpack from "socket.io-msgpack-parser";
 
@@ -86,7 +86,7 @@ for (const { version, way, name } of combinations) {
           await gone;
           assert.equal(socket.connected, false);
           wire.mend();
-          await connected(socket);
+          await settled(socket, way);
           assert.equal(await call(socket, "message-with-ack", i), i);
         }
       } finally {
