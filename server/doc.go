@@ -20,15 +20,14 @@
 // whoever feeds a layer is gone before the layer is.
 //
 //  1. /readyz answers 503, so that balancers look elsewhere
-//  2. in a fleet: new sessions are refused with 503, and those that there are
-//     are closed one after the other over http.drain_window, each at a moment
-//     when its client waits for no answer. Polls are served until then, so the
-//     listener stays open
-//  3. the listener closes; requests under way are answered; Engine.IO sessions
-//     that are left are closed ("server shutting down"), all at once: alone,
-//     the node has nobody else to whom clients could go, and the sooner it is
-//     back the better. Clients reconnect by themselves, and their sessions stay
-//     recoverable
+//  2. new sessions are refused with 503, and those that there are are closed
+//     ("server shutting down"), each at a moment when its client waits for no
+//     answer: in a fleet one after the other over http.drain_window; alone all
+//     at once, since clients have nowhere to go, and the sooner the node is
+//     back the better. Polls are served until then, so the listener stays open.
+//     Clients reconnect by themselves, and their sessions stay recoverable
+//  3. the listener closes; requests under way are answered; sessions that are
+//     left are closed
 //  4. Socket.IO ends: handlers under way return
 //  5. the chat, then the adapter, whose store is synced
 package main

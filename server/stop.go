@@ -82,22 +82,31 @@ func (p *program) stop() error {
 	return errors.Join(errs...)
 }
 
-// drain closes the connections one after the other, over http.drain_window, if
-// there is another node to which their clients can go. Until then the listener
-// stays open, to answer "not now" to those who are sent here all the same, and to
-// the polls of sessions whose turn has not come.
+// drain closes the connections, each at a moment when its client waits for no
+// answer: one after the other, over http.drain_window, if there is another node to
+// which their clients can go. Until then the listener stays open, to answer "not
+// now" to those who are sent here all the same, and to the polls of sessions whose
+// turn has not come.
 func (p *program) drain(ctx context.Context) {
-	if p.config.HTTP.DrainWindow <= 0 || p.listener == nil {
+	if p.listener == nil {
 		return
 	}
-	ask, cancel := context.WithTimeout(ctx, askNodes)
-	nodes, err := p.adapter.Nodes(ask)
-	cancel()
-	if err == nil && len(nodes) < 2 {
-		return // who is sent away early would only wait longer
+	window := p.config.HTTP.DrainWindow
+	if window > 0 && p.alone(ctx) {
+		window = 0 // who is sent away early would only wait longer
 	}
-	// A balancer's kept connection would bring the next request here.
-	p.http.SetKeepAlivesEnabled(false)
-	p.logger.Info("draining", "sessions", p.engine.Sessions(), "window", p.config.HTTP.DrainWindow)
-	p.engine.Drain(ctx, p.config.HTTP.DrainWindow)
+	if window > 0 {
+		// A balancer's kept connection would bring the next request here.
+		p.http.SetKeepAlivesEnabled(false)
+		p.logger.Info("draining", "sessions", p.engine.Sessions(), "window", window)
+	}
+	p.engine.Drain(ctx, window)
+}
+
+// alone says whether there is no other node.
+func (p *program) alone(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, askNodes)
+	defer cancel()
+	nodes, err := p.adapter.Nodes(ctx)
+	return err == nil && len(nodes) < 2
 }

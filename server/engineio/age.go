@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -62,18 +63,23 @@ func (s *Session) agedLocked() bool {
 }
 
 // retire ends a session as Close does, at a moment when its client waits for no
-// answer, if such a moment comes soon.
-func (s *Session) retire(reason string) {
+// answer, if such a moment comes soon. It calls begun once the session is closing.
+func (s *Session) retire(reason string, begun func()) {
 	s.mu.Lock()
-	if s.state != stateOpen || s.retiring {
-		s.mu.Unlock()
-		return
-	}
+	first := s.state == stateOpen && !s.retiring
 	s.retiring = true
 	h := s.handler
 	s.mu.Unlock()
-	f, ok := h.(Finisher)
-	if !ok || !s.srv.guard(func() { f.Finish(finishTimeout, func() { s.Close(reason) }) }) {
+	if !first {
+		begun()
+		return
+	}
+	done := sync.OnceFunc(func() {
 		s.Close(reason)
+		begun()
+	})
+	f, ok := h.(Finisher)
+	if !ok || !s.srv.guard(func() { f.Finish(finishTimeout, done) }) {
+		done()
 	}
 }

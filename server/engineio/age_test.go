@@ -195,6 +195,35 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestDrainWaits: for the answers that clients wait for, also without a window.
+func TestDrainWaits(t *testing.T) {
+	t.Parallel()
+	asked := make(chan func(), 2)
+	h := startWith(t, engineio.Options{}, func(e *echo) engineio.Handler { return &finishing{e, asked} })
+	busy, idle := h.dial("&EIO=4"), h.dial("&EIO=4")
+	busy.open()
+	e := h.session()
+	idle.open()
+	drained := make(chan struct{})
+	go func() {
+		h.Drain(t.Context(), 0)
+		close(drained)
+	}()
+	first, second := <-asked, <-asked
+	select {
+	case <-drained:
+		t.Fatal("it did not wait")
+	case <-time.After(100 * time.Millisecond):
+	}
+	_ = e.s.Send(e.s.Prepare([]byte("answer"), nil))
+	first()
+	second()
+	<-drained
+	busy.expectText("4answer")
+	busy.expectClose(0)
+	idle.expectClose(0)
+}
+
 // TestDrainEnds: with its context.
 func TestDrainEnds(t *testing.T) {
 	t.Parallel()

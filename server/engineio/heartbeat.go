@@ -69,7 +69,7 @@ func (s *Session) expired() {
 	if left := time.Duration(s.due - w.clock()); left >= w.tick || aged {
 		if aged {
 			// A heartbeat that is due as well comes at the next tick.
-			defer s.retire(ReasonMaxAge)
+			defer s.retire(ReasonMaxAge, func() {})
 			w.set(&s.beat, left)
 		} else {
 			s.setBeatLocked(left)

@@ -99,9 +99,11 @@ const drainPace = 20 * time.Millisecond
 
 // Drain refuses new sessions and closes those that there are as ReasonShutdown,
 // one after the other, evenly over window or less: so that clients do not come
-// to other servers all at once. A session that polls is served until its turn. It
-// returns when the last one has begun to close, or when ctx ends; Close ends what
-// is left. It must return before Close is called.
+// to other servers all at once. Each is closed at a moment when its client waits for
+// no answer, if one comes within a second of its turn; with a window of 0 all have
+// their turn at once. A session that polls is served until then. It returns when
+// the last one has begun to close, or when ctx ends; Close ends what is left. It
+// must return before Close is called.
 func (s *Server) Drain(ctx context.Context, window time.Duration) {
 	s.mu.Lock()
 	s.draining = true
@@ -113,6 +115,14 @@ func (s *Server) Drain(ctx context.Context, window time.Duration) {
 	began := time.Now()
 	tick := time.NewTicker(max(window/500, time.Millisecond))
 	defer tick.Stop()
+	var left atomic.Int64
+	left.Store(int64(len(all)) + 1)
+	last := make(chan struct{})
+	begun := func() {
+		if left.Add(-1) == 0 {
+			close(last)
+		}
+	}
 	for i, session := range all {
 		for due := time.Duration(float64(window) * float64(i) / float64(len(all))); time.Since(began) < due; {
 			select {
@@ -121,7 +131,12 @@ func (s *Server) Drain(ctx context.Context, window time.Duration) {
 				return
 			}
 		}
-		session.retire(ReasonShutdown)
+		session.retire(ReasonShutdown, begun)
+	}
+	begun()
+	select {
+	case <-last:
+	case <-ctx.Done():
 	}
 }
 
