@@ -53,7 +53,7 @@ fuzz: ## every FuzzX for FUZZTIME each (3s)
 	  found=1; pkg=./$$(dirname "$$file"); \
 	  echo "fuzz $$pkg $$name $(FUZZTIME)"; \
 	  bash server/e2e/fuzz.sh "$(GO)" "$$pkg" "$$name" "$(FUZZTIME)"; \
-	done < <(find adapter server web -name node_modules -prune -o -name '*_test.go' -print0 | sort -z | xargs -0 grep -oE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func /:/'); \
+	done < <(find adapter deploy/load server web -name node_modules -prune -o -name '*_test.go' -print0 | sort -z | xargs -0 grep -oE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func /:/'); \
 	[ $$found = 1 ] || { echo "no FuzzX found"; exit 1; }
 
 bench: setup ## benchmarks, then the whole server beside Node's

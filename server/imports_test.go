@@ -41,6 +41,7 @@ var rows = []struct {
 	{"server/observe", []string{"server/overload", "adapter", "adapter/local", "adapter/redis", "adapter/redis/official", "server/adminui", "server/engineio", "server/socketio", "server/chatapi", "server/gateway"}, "it fills the hooks that others offer"},
 	{"server/adminui", []string{"adapter", "server/socketio"}, "a namespace like any other"},
 	{"server/e2e/...", []string{"*"}, "programs for tests and measurements"},
+	{"deploy/load/...", []string{"deploy/load/..."}, "clients of any server: they know the protocol and nothing of ours"},
 	{"web", nil, "files and nothing else"},
 }
 
@@ -57,6 +58,7 @@ var doors = []struct {
 	{"github.com/gobwas/httphead", []string{"server/engineio"}, "the frame codec can be changed in one place"},
 	{"github.com/rs/cors", []string{"server/gateway", "server/e2e/..."}, "CORS is the edge's; embedders bring their own"},
 	{"go.etcd.io/bbolt", []string{"adapter/local"}, "what is stored, and how, is the adapter's"},
+	{"github.com/HdrHistogram/hdrhistogram-go", []string{"deploy/load", "server/e2e/..."}, "measurements"},
 	{"github.com/redis/go-redis", []string{"adapter/redis", "adapter/redis/...", "server/e2e/..."}, "everything shared goes through the contract; measurements look at the store itself"},
 	{"github.com/KimMachineGun/automemlimit", []string{"server/overload"}, "what a container may use is read in one place"},
 	{"github.com/prometheus", []string{"server/observe"}, "the others offer hooks"},

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+	default:
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+// command runs and reports. An error says what was lost, or why there is
+// nothing to say.
+func command(ctx context.Context, args []string, stdout io.Writer) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	r, err := run(ctx, o)
+	if r == nil {
+		return err
+	}
+	err = errors.Join(err, write(r, stdout))
+	if bad := r.bad(); bad != "" {
+		err = errors.Join(err, errors.New(bad))
+	}
+	return err
+}
+
+// write writes the result where the options say.
+func write(r *result, stdout io.Writer) error {
+	if r.Options.JSON != "-" {
+		if err := r.print(stdout); err != nil {
+			return err
+		}
+	}
+	if r.Options.JSON != "" {
+		text, err := json.MarshalIndent(r, "", "\t")
+		if err != nil {
+			return err
+		}
+		text = append(text, '\n')
+		if r.Options.JSON == "-" {
+			_, err = stdout.Write(text)
+		} else {
+			err = os.WriteFile(r.Options.JSON, text, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.Options.SVG == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	plot(&b, r)
+	return os.WriteFile(r.Options.SVG, b.Bytes(), 0o644)
+}

@@ -1,0 +1,539 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/antchat/antchat/deploy/load/swarm"
+)
+
+// runner is one run. One goroutine owns all of it: that which calls run.
+type runner struct {
+	o      *options
+	words  vocabulary
+	swarm  *swarm.Swarm
+	name   string // of this run; begins the rooms' names
+	start  time.Time
+	random *rand.Rand
+
+	members []*member
+	rooms   []*room
+
+	ready     int // members that are connected and have joined
+	opening   int // handshakes under way
+	again     queue
+	nextAck   int
+	underway  int // messages that somebody has not got yet
+	steady    bool
+	measuring bool
+	expectEnd func(m *member) bool // closes that belong to the mode
+
+	counts   counts
+	verdicts verdicts
+	delivery *hdr.Histogram // µs, of every delivery of the measured time
+	first    *hdr.Histogram // of each message's first delivery
+	ackTimes *hdr.Histogram
+	connects *hdr.Histogram
+	scrolls  *hdr.Histogram
+	recent   *hdr.Histogram // since the last sample
+	watch    *watch
+}
+
+// counts of the whole run, but for Deliveries, Sent and Actions, which count
+// the measured time.
+type counts struct {
+	Connects       int            `json:"connects"`
+	Reconnects     int            `json:"reconnects"`
+	Recovered      int            `json:"recovered"`
+	Joins          int            `json:"joins"`
+	Leaves         int            `json:"leaves"`
+	Sent           int            `json:"sent"`
+	Acked          int            `json:"acked"`
+	Deliveries     int            `json:"deliveries"`
+	Typing         int            `json:"typing"`
+	Scrolls        int            `json:"scrolls"`
+	Drops          int            `json:"drops"`
+	Unavailable    int            `json:"answered_retryable"`
+	Refused        map[string]int `json:"refused"`
+	Closed         map[string]int `json:"closed"`
+	Unexpected     int            `json:"closed_unexpectedly"`
+	Unproven       int            `json:"joins_unproven"` // missed more than one answer holds
+	Away           int            `json:"away_at_the_end"`
+	connectsTick   int            // since the last sample
+	deliveriesTick int
+	sentTick       int
+}
+
+// member is one client and the rooms that it is in.
+type member struct {
+	*swarm.Client
+	in      []*membership
+	speaker bool // writes in the plain vocabulary, and is not dropped by a storm
+	slow    bool
+	began   time.Time // of the connection under way
+	tries   int
+	opening bool // a handshake is under way
+	counted bool // among those connected
+	ready   bool // and in all its rooms
+	queued  bool // waits for its reconnect
+	asked   []asked
+	// unacked is what it said and has no acknowledgement for: sent again after a
+	// loss, with the same id.
+	unacked map[spoken]string
+}
+
+// spoken names a message.
+type spoken struct {
+	room *room
+	n    uint64
+}
+
+// membership is a member's place in a room.
+type membership struct {
+	room    *room
+	track   track
+	epoch   string
+	joining bool
+	in      bool // by the server's word, and while a session may be recovered
+}
+
+// room is a room and what was said there.
+type room struct {
+	index   int
+	name    string
+	speaker *member
+	joined  int    // members that are connected
+	sent    uint64 // messages, numbered from 1
+	head    uint64 // the last number that the server gave
+	under   []int32
+}
+
+// asked is an acknowledgement that is awaited.
+type asked struct {
+	id   int
+	what askedFor
+	room *room
+	n    uint64 // message
+	at   time.Time
+}
+
+type askedFor uint8
+
+const (
+	forJoin askedFor = iota
+	forMessage
+	forHistory
+	forOther
+)
+
+func newRunner(o *options) (*runner, error) {
+	r := &runner{
+		o: o, words: plain{}, start: time.Now(),
+		random: rand.New(rand.NewPCG(1, 2)), // the same run each time
+		name:   "load" + strconv.FormatInt(time.Now().UnixMilli(), 36),
+		counts: counts{Refused: map[string]int{}, Closed: map[string]int{}},
+	}
+	if o.Vocabulary == "antchat" {
+		r.words = antchat{}
+	}
+	for _, h := range []**hdr.Histogram{&r.delivery, &r.first, &r.ackTimes, &r.connects, &r.scrolls, &r.recent} {
+		*h = hdr.New(1, (10 * time.Minute).Microseconds(), 3)
+	}
+	var err error
+	if r.swarm, err = swarm.New(r, swarm.Options{Spin: o.Spin, Query: "recovery=1"}); err != nil {
+		return nil, err
+	}
+	r.watch = newWatch(r)
+	for n := range o.Rooms {
+		r.rooms = append(r.rooms, &room{index: n, name: r.name + "-" + strconv.Itoa(n)})
+	}
+	for i := range o.Clients {
+		m := &member{Client: r.swarm.NewClient(i, r.place(i))}
+		m.KeepOffset = o.Mode == "chat" || o.Mode == "storm"
+		if o.Mode != "idle" {
+			at := r.rooms[i%len(r.rooms)]
+			if at.speaker == nil {
+				at.speaker, m.speaker = m, true
+				// Where it is safe from the server that is killed.
+				if o.Kill != 0 {
+					m.Move(swarm.Place{Server: o.servers[0]})
+				}
+			}
+			m.in = []*membership{{room: at}}
+		}
+		r.members = append(r.members, m)
+	}
+	return r, nil
+}
+
+// place spreads clients over servers, sources, revisions and transports, each
+// evenly within the others.
+func (r *runner) place(i int) swarm.Place {
+	p := swarm.Place{Server: r.o.servers[i%len(r.o.servers)], Path: r.o.path, Revision: 4}
+	turn := i / len(r.o.servers)
+	if r.o.Sources > 1 {
+		p.Source = netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + turn%r.o.Sources)})
+	}
+	if r.o.Revision == "3" || r.o.Revision == "mixed" && turn%2 == 1 {
+		p.Revision = 3
+	}
+	if r.o.Transport == "polling" || r.o.Transport == "mixed" && turn/2%2 == 1 {
+		p.Polling = true
+	}
+	return p
+}
+
+// micros is the time of the run.
+func (r *runner) micros(at time.Time) int64 { return at.Sub(r.start).Microseconds() }
+
+// loop runs until end, or until done says so. step does what is due and says
+// when it wants to be called again.
+func (r *runner) loop(ctx context.Context, end time.Time, done func() bool, step func(now time.Time) time.Time) error {
+	for {
+		now := time.Now()
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if !now.Before(end) || done != nil && done() {
+			return nil
+		}
+		next := now.Add(100 * time.Millisecond)
+		if due := r.reopen(now); due.Before(next) {
+			next = due
+		}
+		if step != nil {
+			if due := step(now); due.Before(next) {
+				next = due
+			}
+		}
+		if err := r.watch.sample(now); err != nil {
+			return err
+		}
+		if err := r.swarm.Poll(max(time.Until(next), 0)); err != nil {
+			return err
+		}
+	}
+}
+
+// open begins a member's connection.
+func (r *runner) open(m *member) error {
+	m.began = time.Now()
+	if err := m.Open(); err != nil {
+		return fmt.Errorf("client %d: %w", m.Index, err)
+	}
+	m.opening = true
+	r.opening++
+	return nil
+}
+
+func (r *runner) opened(m *member) {
+	if m.opening {
+		m.opening = false
+		r.opening--
+	}
+}
+
+// connectAll opens every member, o.Opening at a time.
+func (r *runner) connectAll(ctx context.Context) error {
+	next := 0
+	var failure error
+	err := r.loop(ctx, time.Now().Add(r.o.Limit), func() bool { return r.ready == len(r.members) || failure != nil }, func(now time.Time) time.Time {
+		for ; r.opening < r.o.Opening && next < len(r.members); next++ {
+			if failure = r.open(r.members[next]); failure != nil {
+				break
+			}
+		}
+		if failed := sum(r.counts.Closed) + sum(r.counts.Refused); r.counts.Connects == 0 && failed > 2*min(len(r.members), r.o.Opening) {
+			failure = fmt.Errorf("%d attempts, no success", failed)
+		}
+		return now.Add(time.Second)
+	})
+	return errors.Join(err, failure)
+}
+
+// Connected implements swarm.Handler.
+func (r *runner) Connected(c *swarm.Client) {
+	m := r.members[c.Index]
+	r.opened(m)
+	r.counts.Connects++
+	r.counts.connectsTick++
+	_ = r.connects.RecordValue(max(time.Since(m.began).Microseconds(), 1))
+	m.tries = 0
+	m.counted = true
+	if c.Recovered {
+		r.counts.Recovered++
+	}
+	for _, at := range m.in {
+		if at.in = at.in && c.Recovered; at.in {
+			at.room.joined++
+		} else {
+			r.join(m, at)
+		}
+	}
+	r.settle(m)
+	r.resend(m)
+}
+
+// join asks for a room; what the member had seen of it is asked for too, where
+// the server can tell.
+func (r *runner) join(m *member, at *membership) {
+	at.joining = true
+	if !r.words.acked() {
+		at.track = track{} // what is missed meanwhile is missed
+	}
+	r.ask(m, forJoin, at.room, 0, r.words.join(at.room.name, at.track.last, at.epoch))
+}
+
+// settle counts a member as ready once it is in all its rooms.
+func (r *runner) settle(m *member) {
+	for _, at := range m.in {
+		if at.joining {
+			return
+		}
+	}
+	if !m.ready {
+		m.ready = true
+		r.ready++
+	}
+}
+
+// ask emits with an acknowledgement.
+func (r *runner) ask(m *member, what askedFor, in *room, n uint64, array string) {
+	r.nextAck = (r.nextAck + 1) % 100_000_000
+	m.asked = append(m.asked, asked{r.nextAck, what, in, n, time.Now()})
+	m.EmitAck(r.nextAck, array)
+}
+
+// Ack implements swarm.Handler.
+func (r *runner) Ack(c *swarm.Client, id int, array []byte, now time.Time) {
+	m := r.members[c.Index]
+	i := slices.IndexFunc(m.asked, func(a asked) bool { return a.id == id })
+	if i < 0 {
+		return
+	}
+	a := m.asked[i]
+	m.asked = slices.Delete(m.asked, i, i+1)
+	got, err := answer(array)
+	switch {
+	case err != nil:
+		r.counts.Refused[err.Error()]++
+		return
+	case got.Error != nil && got.Error.Retryable:
+		r.counts.Unavailable++
+		if a.what == forJoin || a.what == forMessage {
+			r.drop(m) // it comes back, and asks again
+		}
+		return
+	case got.Error != nil:
+		r.counts.Refused[got.Error.Code]++
+		return
+	}
+	switch a.what {
+	case forJoin:
+		r.counts.Joins++
+		r.joinedRoom(m, a.room, got)
+	case forMessage:
+		r.counts.Acked++
+		_ = r.ackTimes.RecordValue(max(now.Sub(a.at).Microseconds(), 1))
+		delete(m.unacked, spoken{a.room, a.n})
+		a.room.head = max(a.room.head, got.Seq)
+		if at := m.place(a.room); at != nil {
+			at.track.own(got.Seq)
+		}
+	case forHistory:
+		r.counts.Scrolls++
+		_ = r.scrolls.RecordValue(max(now.Sub(a.at).Microseconds(), 1))
+	}
+}
+
+// joinedRoom takes the answer to a join: where the room stands, and what was
+// missed.
+func (r *runner) joinedRoom(m *member, in *room, got joined) {
+	at := m.place(in)
+	if at == nil {
+		return
+	}
+	at.joining, at.in = false, true
+	in.joined++
+	if r.words.acked() {
+		switch {
+		case at.epoch != got.Epoch || !at.track.begun:
+			at.track.begin(got.Seq)
+		case got.More:
+			r.counts.Unproven++ // more than one answer holds
+			at.track.begin(got.Seq)
+		default:
+			for _, message := range got.Messages {
+				at.track.listed(message.Seq, &r.verdicts)
+			}
+		}
+		at.epoch = got.Epoch
+	}
+	r.settle(m)
+}
+
+// resend says again what the member said and has no acknowledgement for.
+func (r *runner) resend(m *member) {
+	for what, array := range m.unacked {
+		r.ask(m, forMessage, what.room, what.n, array)
+	}
+}
+
+func (m *member) place(in *room) *membership {
+	for _, at := range m.in {
+		if at.room == in {
+			return at
+		}
+	}
+	return nil
+}
+
+// Event implements swarm.Handler.
+func (r *runner) Event(c *swarm.Client, array []byte, now time.Time) {
+	body, seq, ok := r.words.heard(array)
+	if !ok {
+		return
+	}
+	index, n, sent, ok := readText(body)
+	if !ok || index >= len(r.rooms) {
+		return
+	}
+	m, in := r.members[c.Index], r.rooms[index]
+	at := m.place(in)
+	if at == nil || !at.in {
+		return
+	}
+	number := n
+	if r.words.acked() {
+		number = seq
+		in.head = max(in.head, seq)
+	}
+	if !at.track.got(number, &r.verdicts) {
+		return
+	}
+	r.counts.deliveriesTick++
+	took := max(r.micros(now)-sent, 1)
+	_ = r.recent.RecordValue(took)
+	if r.measuring {
+		r.counts.Deliveries++
+		_ = r.delivery.RecordValue(took)
+	}
+	if r.o.Rate == 0 && n > 0 && n <= uint64(len(in.under)) {
+		if in.under[n-1]--; in.under[n-1] == 0 {
+			r.underway--
+		}
+	}
+}
+
+// publish has a room's speaker, or somebody else, say the next message. when is
+// the time that latencies count from.
+func (r *runner) publish(in *room, m *member, when time.Time) bool {
+	if !m.Connected() || !m.ready {
+		return false
+	}
+	in.sent++
+	n := in.sent
+	array := r.words.say(in.name, text(in.index, n, r.micros(when), r.o.Size), r.name+"-"+strconv.Itoa(in.index)+"-"+strconv.FormatUint(n, 10))
+	r.counts.sentTick++
+	if r.measuring {
+		r.counts.Sent++
+	}
+	if r.o.Rate == 0 {
+		expect := in.joined
+		if r.words.acked() {
+			expect-- // not the sender
+		}
+		in.under = append(in.under, int32(expect))
+		if expect > 0 {
+			r.underway++
+		}
+	}
+	if !r.words.acked() {
+		in.head = n
+		m.Emit(array)
+		return true
+	}
+	if m.unacked == nil {
+		m.unacked = make(map[spoken]string)
+	}
+	m.unacked[spoken{in, n}] = array
+	r.ask(m, forMessage, in, n, array)
+	return true
+}
+
+// Closed implements swarm.Handler.
+func (r *runner) Closed(c *swarm.Client, err error) {
+	m := r.members[c.Index]
+	r.lost(m)
+	var refused *swarm.Refused
+	wait := time.Duration(0)
+	switch {
+	case errors.As(err, &refused):
+		r.counts.Refused[strconv.Itoa(refused.Status)]++
+		wait = refused.RetryAfter
+	default:
+		r.counts.Closed[short(err)]++
+		if r.steady && (r.expectEnd == nil || !r.expectEnd(m)) {
+			r.counts.Unexpected++
+		}
+	}
+	if m.slow {
+		return // it has been closed as it should be
+	}
+	r.comeBack(m, wait)
+}
+
+// short is an error without what differs from one client to the next.
+func short(err error) string {
+	text := err.Error()
+	return text[:min(len(text), 120)]
+}
+
+// lost takes the member out of what counts.
+func (r *runner) lost(m *member) {
+	r.opened(m)
+	m.asked = nil
+	if m.ready {
+		m.ready = false
+		r.ready--
+	}
+	for _, at := range m.in {
+		if at.in && m.counted {
+			at.room.joined--
+		}
+		at.joining = false
+	}
+	m.counted = false
+}
+
+// drop cuts a member off, as a lost network does; it comes back.
+func (r *runner) drop(m *member) {
+	r.lost(m)
+	m.Drop()
+	r.counts.Drops++
+	r.comeBack(m, 0)
+}
+
+// finish counts what never came, and who is not there.
+func (r *runner) finish() {
+	for _, m := range r.members {
+		if m.slow {
+			continue
+		}
+		if !m.ready {
+			r.counts.Away++
+			continue
+		}
+		for _, at := range m.in {
+			at.track.end(at.room.head, &r.verdicts)
+		}
+	}
+}
