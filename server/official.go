@@ -28,7 +28,7 @@ func (p *program) official() redis.Official {
 			MaxDepth: p.config.SocketIO.MaxDepth, MaxAttachments: p.config.SocketIO.MaxAttachments,
 			Hooks: p.metrics.Official(p.logger),
 		},
-		Render: func(d *adapter.Delivery) (adapter.Event, bool) { return chatapi.Plain(d), true },
+		Render: chatapi.Plain,
 	}
 	if c.Emitters {
 		o.Logged, o.Append = []string{chatapi.PostEvent}, p.posts.post
@@ -37,11 +37,11 @@ func (p *program) official() redis.Official {
 }
 
 // roomOut is what others call a room: a chat room by its name, and the id of a
-// socket, which may be one of theirs, as it is. Personal rooms are the fleet's
-// own: others have no such users.
+// socket, which may be one of theirs, as it is. Direct and personal rooms are
+// the fleet's own: others do not have its users.
 func roomOut(room string) (string, bool) {
 	if name, ok := chat.RoomName(room); ok {
-		return name, true
+		return name, !chat.IsDirect(name)
 	}
 	return room, !chat.IsPersonalRoom(room)
 }

@@ -27,10 +27,11 @@ func render(v socketio.View, d *adapter.Delivery) (e adapter.Event, toSender, ok
 }
 
 // Plain is what a logged delivery looks like to a socket with the chat's own
-// vocabulary: for those who pass it on by other ways than a [socketio.Server].
-func Plain(d *adapter.Delivery) adapter.Event {
-	e, _, _ := render(viewChat, d)
-	return e
+// vocabulary: for those who pass it on by other ways than a [socketio.Server]. Not ok: nothing
+// is shown.
+func Plain(d *adapter.Delivery) (e adapter.Event, ok bool) {
+	e, _, ok = render(viewChat, d)
+	return e, ok
 }
 
 // gained is more than what an entry gains over its stored form.

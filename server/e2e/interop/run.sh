@@ -86,7 +86,7 @@ for version in "${manager_versions[@]}"; do
     "$venv/bin/pip" install --quiet --disable-pip-version-check "python-socketio==$version" redis==5.2.1 && touch "$venv/done"
   fi
 done
-if (cd "$root" && ANTCHAT_TEST_PYTHONS=$cache/managers go test -count=1 -tags interop -run RealPythonManagers -v ./adapter/redis/official) >"$work/out" 2>&1; then
+if (cd "$root" && ANTCHAT_TEST_PYTHONS=$cache/managers go test -count=1 -tags interop -run RealPythonManagers -v ./adapter/redis/official ./server/e2e) >"$work/out" 2>&1; then
   echo "ok    python managers ${manager_versions[*]}"
 else
   echo "FAIL  python managers"
