@@ -43,7 +43,7 @@ func TestIdleSizes(t *testing.T) {
 		size, max uintptr
 	}{
 		{"Session", unsafe.Sizeof(Session{}), 224},
-		{"webSocket", unsafe.Sizeof(webSocket{}), 64},
+		{"webSocket", unsafe.Sizeof(webSocket{}), 48},
 	} {
 		if tt.size > tt.max {
 			t.Errorf("a %s has %d bytes, more than %d", tt.what, tt.size, tt.max)

@@ -24,30 +24,41 @@ type webSocket struct {
 	b64  bool // its request asked for base64
 
 	// Owned by the reading goroutine.
-	discard bool         // nothing that arrives matters any more
-	frames  *frameReader // nil between two messages
-	begun   *begun       // not nil while a message or frame is incomplete
-	probe   *probe       // not nil for a candidate
+	discard bool   // nothing that arrives matters any more
+	begun   *begun // not nil while a message or frame is incomplete
+	probe   *probe // not nil for a candidate
 }
 
 // begun is a message, or a frame, that has not come to its end yet. What has come
 // of it is held, and control frames may come in between, so silence alone does not
 // bound it.
 type begun struct {
-	w     *webSocket
-	timer entry // Options.BodyTimeout
+	w      *webSocket
+	frames *frameReader
+	timer  entry // Options.BodyTimeout
 }
 
 // expired is called by the wheel.
 func (b *begun) expired() { b.w.conn.close() }
 
-// watch bounds how long what has begun may take.
-func (w *webSocket) watch() {
+// reader goes on with what has begun, or begins.
+func (w *webSocket) reader() *frameReader {
+	if w.begun != nil {
+		return w.begun.frames
+	}
+	return frameReaders.Get().(*frameReader)
+}
+
+// keep keeps a reader for the next bytes, if it is within a message or frame, and
+// bounds how long that may take.
+func (w *webSocket) keep(f *frameReader) {
 	switch {
-	case w.discard || w.frames == nil:
+	case f.between():
 		w.whole()
+		*f = frameReader{}
+		frameReaders.Put(f)
 	case w.begun == nil:
-		w.begun = &begun{w: w}
+		w.begun = &begun{w: w, frames: f}
 		w.begun.timer.owner = w.begun
 		w.s.srv.wheel.set(&w.begun.timer, w.s.srv.o.BodyTimeout)
 	}
@@ -136,23 +147,15 @@ func (w *webSocket) received(b []byte) error {
 	if w.discard {
 		return nil
 	}
-	if w.frames == nil {
-		w.frames = frameReaders.Get().(*frameReader)
-	}
-	err := w.frames.feed(b, w.s.srv.o.MaxHTTPBufferSize, w)
+	frames := w.reader()
+	err := frames.feed(b, w.s.srv.o.MaxHTTPBufferSize, w)
 	if err == nil {
-		if w.frames.between() {
-			*w.frames = frameReader{}
-			frameReaders.Put(w.frames)
-			w.frames = nil
-		}
-		w.watch()
+		w.keep(frames)
 		return nil
 	}
 	// Go on reading, for the reason given in drainedLocked.
 	w.discard = true
-	w.frames = nil
-	w.watch()
+	w.whole()
 	var fe *frameError
 	if errors.As(err, &fe) {
 		if h := w.s.srv.o.Hooks.FrameError; h != nil {
@@ -184,7 +187,7 @@ func (w *webSocket) leave(reason string, e ending) {
 // ended is called by the conn when nothing more can be read.
 func (w *webSocket) ended(err error) {
 	w.discard = true
-	w.watch()
+	w.whole()
 	if w.probe != nil {
 		w.abandon("connection ended")
 		return
