@@ -219,6 +219,7 @@ func rest(ctx context.Context, name string, f *fleet, l *load, o options, d time
 		return err
 	}
 	add(name+" bytes", float64(settled.rss-before.rss)/float64(o.idleClients))
+	add(name+" files", float64(settled.files-before.files)/float64(o.idleClients))
 	add(name+" cpu", (settled.cpu - connected.cpu).Seconds())
 	return nil
 }

@@ -151,10 +151,11 @@ func (s *server) stop() {
 }
 
 // usage is what the process has used: CPU time (all threads; user time to 10 ms
-// only), resident bytes.
+// only), resident bytes, and those among them that are of files: the program
+// itself, and a store that is mapped.
 type usage struct {
-	cpu, user time.Duration
-	rss       int64
+	cpu, user  time.Duration
+	rss, files int64
 }
 
 // usage reads /proc (proc(5)). taskset replaces itself by the program, so the
@@ -182,6 +183,14 @@ func (s *server) usage() (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return usage{}, err
+	}
+	if _, err := fmt.Sscan(string(statm), new(int64), new(int64), &u.files); err != nil {
+		return usage{}, fmt.Errorf("/proc/pid/statm has another form: %w", err)
+	}
+	u.files *= int64(os.Getpagesize())
 	// The clock of another process (clock_getcpuclockid(3)), in nanoseconds.
 	const clockOfProcess = 2
 	var t unix.Timespec
