@@ -170,10 +170,11 @@ func TestFailover(t *testing.T) {
 	f := newFleet(t, "", 2, Options{URL: "redis+sentinel://" + s.addr + "/main", AckReplicas: 1})
 	m := newMember(t, f.nodes[1], "a")
 	var acked []adapter.Appended
+	writer := f.nodes[0]
 	write := func(i int) {
 		end := time.Now().Add(60 * time.Second)
 		for {
-			got, err := f.nodes[0].Append(t.Context(), entry("a", strconv.Itoa(i)))
+			got, err := writer.Append(t.Context(), entry("a", strconv.Itoa(i)))
 			if err == nil {
 				acked = append(acked, got)
 				return
@@ -188,7 +189,10 @@ func TestFailover(t *testing.T) {
 	}
 	s.primary.kill()
 	// No replica is left to acknowledge, so the rest is asked of one alone.
-	f.nodes[0].o.AckReplicas = 0
+	o := f.options[0]
+	o.AckReplicas = 0
+	writer = open(t, o)
+	t.Cleanup(func() { _ = writer.Close(context.Background()) })
 	for i := range 20 {
 		write(20 + i)
 	}

@@ -76,8 +76,8 @@ type watched struct {
 	// Where the room's log stands for this node's members, once set.
 	set bool
 	stand
-	// losses are what this node knows the room to have lost, bounded by
-	// maxLosses; told, what its members were told before the room said so.
+	// losses are what this node knows the room to have lost; told, what its
+	// members were told before the room said so. maxLosses bounds both.
 	losses []lostRange
 	told   []lostRange
 }

@@ -153,7 +153,9 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 		for _, r := range o.lost {
 			l.a.tellGap(o.w, r)
 			o.w.know(r)
-			o.w.told = append(o.w.told, r)
+			if len(o.w.told) < maxLosses { // beyond it, somebody hears it twice
+				o.w.told = append(o.w.told, r)
+			}
 		}
 		for _, r := range o.trimmed {
 			l.a.tellGap(o.w, r)

@@ -6,8 +6,9 @@ local lanekey = KEYS[1]
 local TICKS = 2048 -- positions per millisecond
 -- Milliseconds that a new era begins ahead of the clock, and ahead of the last
 -- position known. The first must not add up: an era of which nothing is left
--- was ahead by the same, and the next one must be ahead of it.
-local JUMP, MARGIN = 20000, 20
+-- was ahead by the same, and the next one must be ahead of it. GROWN is how far
+-- a lane comes only with the clock.
+local JUMP, MARGIN, GROWN = 20000, 20, 1000000
 
 local t = redis.call('TIME')
 local ms = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
@@ -23,7 +24,10 @@ local function lane()
   local l = {p = tonumber(v[1] or '0'), start = v[3] or '0', forks = v[4] or ''}
   if v[2] ~= replid then
     local fork = l.p
-    l.p = math.max(l.p + MARGIN * TICKS, (ms + JUMP) * TICKS)
+    -- A clock that is behind the one that positions were made by says nothing
+    -- of those that are not known here.
+    local behind = fork - tonumber(l.start) > GROWN and ms * TICKS < fork
+    l.p = math.max(fork + (behind and JUMP or MARGIN) * TICKS, (ms + JUMP) * TICKS)
     l.start = num(l.p)
     l.forks = l.forks .. num(fork) .. '-' .. l.start .. ';'
     local _, n = string.gsub(l.forks, ';', '')
