@@ -224,7 +224,12 @@ func (v *visitor) take(n int) {
 				v.w.r.Errorf("%s got a message of %q, where it is not", v.s.id, f.d.Room)
 				continue
 			}
-			at.shown[p], at.cursor = true, p
+			at.shown[p] = true
+			if at.in || f.ack != "" {
+				// What comes before the join's answer does not say how far it
+				// has come.
+				at.cursor = p
+			}
 			if f.ack != "" {
 				continue // an answer has no offset, and may repeat
 			}
