@@ -147,7 +147,7 @@ func (s *Server) serveMove(ctx context.Context, w *relayWriter, r *http.Request,
 		return answer(http.StatusOK, nil)
 	default: // relayAbandon
 		if p := session.guest(q.id); p != nil {
-			session.abandonGuest(p)
+			session.abandonProbe(p, "given up")
 		}
 		return answer(http.StatusOK, nil)
 	}
@@ -161,19 +161,6 @@ func (s *Session) guest(id uint64) *probe {
 		return p
 	}
 	return nil
-}
-
-// abandonGuest lets go of a candidate at another node; a session that was handed
-// over already has ended with it.
-func (s *Session) abandonGuest(p *probe) {
-	s.mu.Lock()
-	moving := s.state == stateMoving
-	s.mu.Unlock()
-	if moving {
-		s.abort(ReasonTransportError)
-		return
-	}
-	s.abandonProbe(p, "given up")
 }
 
 // depart freezes the session and packs it. After an error it is closed: the client
@@ -378,14 +365,14 @@ func (s *Server) serveArrival(w http.ResponseWriter, r *http.Request, q url.Valu
 	}
 }
 
-// gone tells the owner that its candidate is no more; the reservation ends with
-// it.
-func (a *arrival) gone(session *Session) {
+// gone tells the owner that its candidate is no more, or, with relayBroken, its
+// client; the reservation ends with it.
+func (a *arrival) gone(session *Session, kind relayKind) {
 	a.s.mu.Lock()
 	delete(a.s.arriving, session)
 	a.s.mu.Unlock()
 	go func() { // counted by the reservation
-		_, _ = a.ask(relayAbandon, nil)
+		_, _ = a.ask(kind, nil)
 		a.s.unreserve(a.address)
 	}()
 }
@@ -445,7 +432,7 @@ func (w *webSocket) arrive() bool {
 		_ = w.conn.writeAll(closeFrame.wire, time.Second)
 		w.conn.close()
 		srv.upgradeFailed(MoveNotHandedOver)
-		a.gone(s)
+		a.gone(s, relayBroken)
 		return false
 	}
 	s.become(&m)
@@ -489,7 +476,7 @@ func (w *webSocket) arrive() bool {
 	if err != nil || !open {
 		srv.o.Logger.Debug("engineio: session did not move here", "error", err)
 		outcome(failed)
-		srv.wg.Go(func() { _, _ = a.ask(relayAbandon, nil) }) // while the session counts
+		srv.wg.Go(func() { _, _ = a.ask(relayBroken, nil) }) // while the session counts
 		s.abort(ReasonTransportError)
 		srv.upgradeFailed(failed)
 		return false

@@ -43,6 +43,13 @@ func (w *wires) join(name string, s *engineio.Server) {
 	w.nodes[name] = s
 }
 
+// leave is a node that dies.
+func (w *wires) leave(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.nodes, name)
+}
+
 // no is a fault that never happens.
 func no[T any](f func(byte) T, kind byte) (v T) {
 	if f != nil {

@@ -83,7 +83,7 @@ func (p *probe) drop(why string) {
 	}
 	s.srv.upgradeFailed(why)
 	if p.arrival != nil {
-		p.arrival.gone(s)
+		p.arrival.gone(s, relayAbandon)
 	}
 }
 
