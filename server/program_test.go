@@ -13,6 +13,7 @@ import (
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/redis"
+	"github.com/antchat/antchat/server/chat"
 	"github.com/antchat/antchat/server/config"
 )
 
@@ -207,6 +208,18 @@ func TestAdminUISettings(t *testing.T) {
 		_, err = newProgram(c, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.HasPrefix(err.Error(), want+": ") || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
+// What Node servers may know a room by: direct and personal rooms are not told.
+func TestRoomOut(t *testing.T) {
+	const id = "AAAAAAAAAAAAAAAAAAAAAA"
+	for room, want := range map[string]string{
+		chat.AdapterRoom("lobby"): "lobby", "a socket's id": "a socket's id", chat.AdapterRoom("@" + id + "." + id[1:] + "B"): "", chat.PersonalRoom(id): "",
+	} {
+		if name, ok := roomOut(room); ok != (want != "") || ok && name != want {
+			t.Errorf("%s: %q, %v", room, name, ok)
 		}
 	}
 }

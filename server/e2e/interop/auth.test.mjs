@@ -15,7 +15,11 @@ const second = versions[1];
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-/** A JWT; `key` is a secret or a private key with its id. */
+/**
+ * A JWT.
+ * @param {object} claims
+ * @param {any} [key] a secret, or a private key with its id
+ */
 function token(claims, key = secret) {
   const now = Math.floor(Date.now() / 1000);
   const body = { iss: "e2e", aud: "chat", iat: now, exp: now + 600, ...claims };
