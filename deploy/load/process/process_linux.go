@@ -17,8 +17,9 @@ type Usage struct {
 	// CPU is user and system time of all threads; User and System are exact to
 	// 10 ms only.
 	CPU, User, System time.Duration
-	// RSS is its resident memory now, in bytes.
-	RSS int64
+	// RSS is its resident memory now, in bytes; Files of it are pages of files:
+	// the program itself, and what is mapped.
+	RSS, Files int64
 	// Name is the program's, at most 15 bytes.
 	Name string
 }
@@ -54,6 +55,14 @@ func Read(pid int) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return Usage{}, err
+	}
+	if _, err := fmt.Sscan(string(statm), new(int64), new(int64), &u.Files); err != nil {
+		return Usage{}, fmt.Errorf("/proc/pid/statm has another form: %w", err)
+	}
+	u.Files *= int64(os.Getpagesize())
 	// The clock of another process (clock_getcpuclockid(3)), in nanoseconds.
 	const clockOfProcess = 2
 	var t unix.Timespec

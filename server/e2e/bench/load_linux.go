@@ -4,23 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/antchat/antchat/deploy/load/swarm"
 )
 
-// load is many raw WebSocket clients (Engine.IO 4, Socket.IO 5) on one epoll
-// loop and one goroutine: no goroutine and no buffer per client, so that the
-// generator costs far less than what it measures.
+// load is many raw WebSocket clients (Engine.IO 4, Socket.IO 5) and what they
+// have to get. The first thing that goes wrong with one of them ends the
+// measurement.
 type load struct {
-	epoll   int
-	spin    bool
+	swarm   *swarm.Swarm
 	clients []client
 	rooms   []room
-	scratch []byte
-	events  []unix.EpollEvent
+	failed  error // of a client
 
 	ready   int // clients that are connected (and have joined, where asked)
 	opening int // handshakes under way
@@ -30,8 +31,8 @@ type load struct {
 	outstanding int // messages that somebody has not got yet
 	delivered   int
 	repeated    int
-	latency     histogram // of every delivery
-	first       histogram // of each message's first delivery
+	latency     *hdr.Histogram // of every delivery, in µs
+	first       *hdr.Histogram // of each message's first delivery
 }
 
 // room is a room and its members, by their place in clients.
@@ -53,40 +54,28 @@ type place struct{ port, room int32 }
 const nowhere = -1
 
 type client struct {
-	fd      int
-	place   place
-	state   state
-	partial []byte   // bytes of an unfinished frame; nil almost always
-	seen    []uint64 // one bit per message number
+	*swarm.Client
+	place place
+	seen  []uint64 // one bit per message number
 }
-
-type state uint8
-
-const (
-	dialling state = iota
-	upgrading
-	connecting
-	joining
-	connected
-)
 
 func newLoad(spin bool) (*load, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	return &load{epoll: fd, spin: spin, scratch: make([]byte, 256<<10), events: make([]unix.EpollEvent, 512)}, nil
+	l := &load{latency: newHistogram(), first: newHistogram()}
+	var err error
+	l.swarm, err = swarm.New(l, swarm.Options{Spin: spin})
+	return l, err
 }
 
-// close drops every connection at once; with no lingering there is no
-// TIME_WAIT to use up the ports of the next run.
-func (l *load) close() {
-	for i := range l.clients {
-		_ = unix.SetsockoptLinger(l.clients[i].fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-		_ = unix.Close(l.clients[i].fd)
-	}
-	_ = unix.Close(l.epoll)
+// newHistogram takes durations in µs of up to a minute, to three digits.
+func newHistogram() *hdr.Histogram { return hdr.New(1, time.Minute.Microseconds(), 3) }
+
+func record(h *hdr.Histogram, d time.Duration) {
+	// Beyond a minute is a minute.
+	_ = h.RecordValue(min(max(d.Microseconds(), 1), time.Minute.Microseconds()))
 }
+
+// close drops every connection at once.
+func (l *load) close() { l.swarm.Close() }
 
 // connect opens a client for each place, at most atOnce handshakes at a time,
 // and has it join its room. It returns when the last is connected.
@@ -106,9 +95,15 @@ func (l *load) connect(ctx context.Context, places []place, atOnce int) error {
 	deadline := time.Now().Add(2 * time.Minute)
 	for l.ready < all {
 		for l.opening < atOnce && len(l.clients) < all {
-			if err := l.dial(places[len(l.clients)-before]); err != nil {
-				return fmt.Errorf("dial: %w", err)
+			p := places[len(l.clients)-before]
+			c := l.swarm.NewClient(len(l.clients), swarm.Place{
+				Server: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p.port)),
+			})
+			if err := c.Open(); err != nil {
+				return err
 			}
+			l.clients = append(l.clients, client{Client: c, place: p})
+			l.opening++
 		}
 		if err := l.poll(100 * time.Millisecond); err != nil {
 			return err
@@ -123,202 +118,71 @@ func (l *load) connect(ctx context.Context, places []place, atOnce int) error {
 	return nil
 }
 
-func (l *load) dial(at place) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-		return errors.Join(err, unix.Close(fd))
-	}
-	err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(at.port), Addr: [4]byte{127, 0, 0, 1}})
-	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
-		return errors.Join(err, unix.Close(fd))
-	}
-	l.clients = append(l.clients, client{fd: fd, place: at})
-	l.opening++
-	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd,
-		&unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(len(l.clients) - 1)})
-}
-
 // poll handles what has arrived, waiting at most wait for something.
-func (l *load) poll(wait time.Duration) error {
-	ms := int(wait / time.Millisecond) // rounded down: the caller's clock decides
-	if l.spin {
-		ms = 0
+func (l *load) poll(wait time.Duration) error { return errors.Join(l.swarm.Poll(wait), l.failed) }
+
+// Connected implements swarm.Handler.
+func (l *load) Connected(c *swarm.Client) {
+	if at := l.clients[c.Index].place.room; at != nowhere {
+		c.EmitAck(0, `["join","`+l.rooms[at].name+`"]`)
+		return
 	}
-	n, err := unix.EpollWait(l.epoll, l.events, ms)
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("epoll: %w", err)
-	}
-	for _, e := range l.events[:max(n, 0)] {
-		c := &l.clients[e.Fd]
-		if c.state == dialling {
-			if err := l.upgrade(c, e.Fd); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := l.read(c); err != nil {
-			return fmt.Errorf("client %d: %w", e.Fd, err)
-		}
-	}
-	return nil
+	l.joined()
 }
 
-// upgrade sends the WebSocket handshake once TCP is connected. The User-Agent
-// is a browser's: that is who gets recovery offsets.
-func (l *load) upgrade(c *client, index int32) error {
-	if code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || code != 0 {
-		return fmt.Errorf("connect: %w", errors.Join(err, unix.Errno(code)))
-	}
-	c.state = upgrading
-	request := fmt.Sprintf("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"+
-		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n"+
-		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", c.place.port)
-	if err := l.write(c, []byte(request)); err != nil {
-		return err
-	}
-	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: index})
+// Ack implements swarm.Handler: of a join.
+func (l *load) Ack(*swarm.Client, int, []byte, time.Time) { l.joined() }
+
+func (l *load) joined() {
+	l.ready++
+	l.opening--
 }
 
-// write expects the kernel to take all of it: a client's few bytes always fit.
-func (l *load) write(c *client, b []byte) error {
-	n, err := unix.Write(c.fd, b)
-	if err != nil {
-		return fmt.Errorf("write: %w", err)
+// Closed implements swarm.Handler.
+func (l *load) Closed(c *swarm.Client, err error) {
+	if l.failed == nil {
+		l.failed = fmt.Errorf("client %d: %w", c.Index, err)
 	}
-	if n != len(b) {
-		return errors.New("write: the kernel took only a part")
-	}
-	return nil
 }
 
-func (l *load) read(c *client) error {
-	kept := copy(l.scratch, c.partial)
-	n, err := unix.Read(c.fd, l.scratch[kept:])
-	switch {
-	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read: %w", err)
-	case n == 0:
-		return errors.New("the server closed the connection")
-	}
-	now := time.Now()
-	b := l.scratch[:kept+n]
-	if c.state == upgrading {
-		rest, err := handshake(b)
-		if err != nil {
-			return err
-		}
-		if rest == nil {
-			c.partial = append(c.partial[:0], b...)
-			return nil
-		}
-		c.state, b = connecting, rest
-	}
-	for {
-		op, payload, size, err := nextFrame(b)
-		if err != nil {
-			return err
-		}
-		if size == 0 {
-			break
-		}
-		b = b[size:]
-		switch op {
-		case 1:
-			if err := l.packet(c, payload, now); err != nil {
-				return err
-			}
-		case 8:
-			return fmt.Errorf("the server closed the WebSocket: %x", payload)
-		default:
-			return errFrame
-		}
-	}
-	if len(b) == 0 {
-		c.partial = nil
-	} else {
-		c.partial = append(c.partial[:0], b...)
-	}
-	return nil
-}
-
-// handshake returns what follows the 101 answer: nil while that is not whole.
-func handshake(b []byte) ([]byte, error) {
-	const end = "\r\n\r\n"
-	for i := 0; i+len(end) <= len(b); i++ {
-		if string(b[i:i+len(end)]) == end {
-			if len(b) < 12 || string(b[9:12]) != "101" {
-				return nil, fmt.Errorf("the server refused the upgrade: %.40q", b)
-			}
-			return b[i+len(end):], nil
-		}
-	}
-	return nil, nil
-}
-
-func (l *load) packet(c *client, p []byte, now time.Time) error {
-	switch {
-	case len(p) == 0:
-		return errFrame
-	case p[0] == '2':
-		return l.write(c, appendFrame(nil, "3"))
-	case p[0] == '0':
-		return l.write(c, appendFrame(nil, "40"))
-	case c.state == connecting && len(p) > 2 && string(p[:3]) == "40{":
-		if c.place.room == nowhere {
-			l.connected(c)
-			return nil
-		}
-		c.state = joining
-		return l.write(c, appendFrame(nil, `420["join","`+l.rooms[c.place.room].name+`"]`))
-	case c.state == joining && len(p) > 2 && string(p[:3]) == "430":
-		l.connected(c)
-		return nil
-	}
-	n := messageNumber(p)
+// Event implements swarm.Handler.
+func (l *load) Event(of *swarm.Client, array []byte, now time.Time) {
+	c := &l.clients[of.Index]
+	n := messageNumber(array)
 	if n < 0 || n >= len(l.messages) || l.messages[n].room != c.place.room {
-		return fmt.Errorf("an unexpected packet: %.80q", p)
+		if l.failed == nil {
+			l.failed = fmt.Errorf("client %d: an unexpected event: %.80q", of.Index, array)
+		}
+		return
 	}
 	for len(c.seen) <= n/64 {
 		c.seen = append(c.seen, 0)
 	}
 	if c.seen[n/64]&(1<<(n%64)) != 0 {
 		l.repeated++
-		return nil
+		return
 	}
 	c.seen[n/64] |= 1 << (n % 64)
 	l.delivered++
 	m := &l.messages[n]
-	l.latency.add(now.Sub(m.at), 1)
+	record(l.latency, now.Sub(m.at))
 	if int(m.missing) == len(l.rooms[m.room].members) {
-		l.first.add(now.Sub(m.at), 1)
+		record(l.first, now.Sub(m.at))
 	}
 	if m.missing--; m.missing == 0 {
 		l.outstanding--
 	}
-	return nil
-}
-
-func (l *load) connected(c *client) {
-	c.state = connected
-	l.ready++
-	l.opening--
 }
 
 // publish sends the next message to a room; the members take turns. when is
 // the time that latencies count from.
-func (l *load) publish(at int, when time.Time) error {
+func (l *load) publish(at int, when time.Time) {
 	n, r := len(l.messages), &l.rooms[at]
 	l.messages = append(l.messages, published{at: when, room: int32(at), missing: int32(len(r.members))})
 	l.outstanding++
 	c := &l.clients[r.members[(r.sent*7919)%len(r.members)]]
 	r.sent++
-	return l.write(c, appendFrame(nil, `42["msg","`+r.name+`","`+message(n)+`"]`))
+	c.Emit(`["msg","` + r.name + `","` + message(n) + `"]`)
 }
 
 // fanOut is one measured stretch of publishing.
@@ -341,8 +205,8 @@ func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost i
 		now := time.Now()
 		if !begun && now.Sub(start) >= o.WarmUp {
 			begun = true
-			l.latency.reset()
-			l.first.reset()
+			l.latency.Reset()
+			l.first.Reset()
 			l.delivered = 0
 			if err := measured(); err != nil {
 				return 0, err
@@ -361,16 +225,12 @@ func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost i
 				if wait = due.Sub(now); wait > 0 {
 					break
 				}
-				if err := l.publish(next(i), due); err != nil {
-					return 0, err
-				}
+				l.publish(next(i), due)
 				i++
 			}
 		} else {
 			for l.outstanding < o.Window {
-				if err := l.publish(next(i), time.Now()); err != nil {
-					return 0, err
-				}
+				l.publish(next(i), time.Now())
 				i++
 			}
 		}

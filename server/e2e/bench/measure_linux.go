@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // measurement drives a freshly started fleet of so many nodes and adds its
@@ -66,15 +68,17 @@ func spread(name string, rooms, size int, rate fanOut) func(context.Context, *fl
 			add(name+" redis", (redis[1]-redis[0]).Seconds()/millions)
 		}
 		add(name+" rate", float64(delivered)/o.measure.Seconds())
-		add(name+" p50", milliseconds(&l.latency, 0.50))
-		add(name+" p99", milliseconds(&l.latency, 0.99))
-		add(name+" first p50", milliseconds(&l.first, 0.50))
-		add(name+" first p99", milliseconds(&l.first, 0.99))
+		add(name+" p50", milliseconds(l.latency, 0.50))
+		add(name+" p99", milliseconds(l.latency, 0.99))
+		add(name+" first p50", milliseconds(l.first, 0.50))
+		add(name+" first p99", milliseconds(l.first, 0.99))
 		return nil
 	}
 }
 
-func milliseconds(h *histogram, q float64) float64 { return float64(h.quantile(q)) / 1e6 }
+func milliseconds(h *hdr.Histogram, q float64) float64 {
+	return float64(h.ValueAtQuantile(100*q)) / 1000
+}
 
 // whole is run, and fails when a delivery was lost or repeated.
 func (l *load) whole(ctx context.Context, o fanOut, measured func() error) error {
