@@ -49,10 +49,40 @@ func rules(c *config.Config) (*chat.Rules, error) {
 	return made, nil
 }
 
+// limits are what clients may make.
+func limits(c *config.Config) chat.Limits {
+	l := c.Limits
+	return chat.Limits{
+		NameCharacters: l.NameCharacters, NameBytes: 4 * l.NameCharacters,
+		RoomCharacters: l.RoomCharacters, RoomBytes: 4 * l.RoomCharacters,
+		TextCharacters: l.MessageCharacters, TextBytes: l.MessageBytes,
+		HistoryDefault: l.HistoryDefault, HistoryMax: l.HistoryMax,
+		PeopleListed: l.PeopleListed, RoomsListed: l.RoomsListed, RoomsPerSocket: l.RoomsPerSocket,
+		AnnounceMax: c.Presence.AnnounceMax, LogAge: c.Log.MaxAge,
+	}
+}
+
+// fairness is how much clients may ask for.
+func fairness(c *config.Config) chatapi.Fairness {
+	f := c.Fairness
+	if f.Mode == "off" {
+		return chatapi.Fairness{}
+	}
+	buckets := func(b config.Buckets) chatapi.Buckets {
+		return chatapi.Buckets{Socket: chatapi.Bucket(b.Socket), User: chatapi.Bucket(b.User), Address: chatapi.Bucket(b.Address)}
+	}
+	return chatapi.Fairness{
+		Connects: buckets(f.Connects), Messages: buckets(f.Messages), Joins: buckets(f.Joins),
+		Reads: buckets(f.Reads), Typing: buckets(f.Typing), Rooms: buckets(f.Rooms),
+		Shared: c.Redis.URL != "", // one node knows all there is
+	}
+}
+
 func (p *program) chatOptions(rules *chat.Rules) chatapi.Options {
 	c := p.config
 	o := chatapi.Options{
-		Limits:       chat.Limits{AnnounceMax: c.Presence.AnnounceMax, LogAge: c.Log.MaxAge},
+		Limits:       limits(c),
+		Fairness:     fairness(c),
 		KickMemory:   c.Recovery.Window,
 		Rules:        rules,
 		RelayEvents:  c.Relay.Events,

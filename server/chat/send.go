@@ -23,6 +23,7 @@ type Store interface {
 	Log
 	adapter.Presence
 	adapter.Tables
+	Count(ctx context.Context, key string, n int64, window time.Duration) (int64, error)
 }
 
 // Chat is the domain over a store. It is immutable and safe for concurrent use.

@@ -32,6 +32,8 @@ type Options struct {
 	// Rules say who may do what in which room. Nil: everybody may read and write
 	// everywhere.
 	Rules *chat.Rules
+	// Fairness bounds what clients ask for. Nothing without it.
+	Fairness Fairness
 	// RelayEvents are names of custom events that are passed on, unlogged, to
 	// the room in their first argument. They may not be names of the
 	// vocabulary or of the protocol.
@@ -77,6 +79,8 @@ type Hooks struct {
 	Named func()
 	// ConnectRefused: a CONNECT was refused.
 	ConnectRefused func(code Code)
+	// Limited: a bucket refused a request, or a CONNECT.
+	Limited func(kind Kind, scope Scope)
 	// Ended: a socket was ended by the chat.
 	Ended func(code Code)
 }
@@ -110,14 +114,15 @@ type API struct {
 	// Immutable.
 	ns      *socketio.Namespace
 	chat    *chat.Chat
-	log     chat.Log
+	store   Store
 	options Options
 	classes map[string]Class // requests by name; nil without Options.Shed
 
 	rules *chat.Rules
 
-	heirs  heirs
-	leases leases // of tokens
+	heirs   heirs
+	leases  leases // of tokens
+	buckets *buckets
 
 	// The worker's: one goroutine, which sleeps while there is nothing to
 	// expire and nothing to count.
@@ -145,8 +150,8 @@ type Store = chat.Store
 func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	o = o.withDefaults()
 	a := &API{
-		ns: ns, chat: chat.New(ns.Name(), store, o.Limits), log: store, rules: o.Rules, options: o,
-		wake: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan *member, 256),
+		ns: ns, chat: chat.New(ns.Name(), store, o.Limits), store: store, rules: o.Rules, options: o,
+		wake: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan *member, 256), buckets: newBuckets(),
 		typing: chat.NewTyping(o.TypingExpiry, time.Second),
 	}
 	if err := checkRelay(o.RelayEvents); err != nil {
@@ -170,6 +175,7 @@ func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 		}
 		ns.UseEvent(a.shedding)
 	}
+	ns.UseEvent(a.fair)
 	a.handle()
 	a.leases.init(o.TokenWarning, o.TokenLeeway)
 	go a.work()

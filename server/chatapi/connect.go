@@ -245,7 +245,7 @@ func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
 	missed := slice.Entries
 	if slice.More || len(missed) == 0 && slice.Head > seen {
 		// Only the newest fit; a cut reads forward.
-		newest, err := a.log.Read(ctx, a.ns.Name(), lobbyRoom, adapter.LogRead{Before: slice.Head + 1, Limit: a.options.Backlog})
+		newest, err := a.store.Read(ctx, a.ns.Name(), lobbyRoom, adapter.LogRead{Before: slice.Head + 1, Limit: a.options.Backlog})
 		if err != nil {
 			return fmt.Errorf("read lobby: %w", err)
 		}

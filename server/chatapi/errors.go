@@ -3,6 +3,7 @@ package chatapi
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/antchat/antchat/adapter"
@@ -29,6 +30,7 @@ const (
 	CodeBanned         Code = "banned"          // from that room, or from the chat, until
 	CodeKicked         Code = "kicked"          // out of that room
 	CodeNoMessage      Code = "no_message"      // no such message
+	CodeRateLimited    Code = "rate_limited"    // too many requests; retryAfter
 	CodeTooManyRooms   Code = "too_many_rooms"  // leave one first
 	CodeIDConflict     Code = "id_conflict"     // the id was used for another text
 	CodeUnavailable    Code = "unavailable"     // the store is away; outcome unknown
@@ -46,7 +48,7 @@ const (
 var Codes = []Code{
 	CodeBadRequest, CodeInvalidName, CodeInvalidRoom, CodeInvalidMessage, CodeInvalidID,
 	CodeInvalidSession, CodeNotMember, CodeForbidden, CodeMuted, CodeBanned, CodeKicked, CodeNoMessage,
-	CodeTooManyRooms, CodeIDConflict, CodeUnavailable,
+	CodeRateLimited, CodeTooManyRooms, CodeIDConflict, CodeUnavailable,
 	CodeStoreFull, CodeMoved, CodeOverloaded, CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired,
 	CodeUnknownEvent, CodeInternal,
 }
@@ -54,7 +56,7 @@ var Codes = []Code{
 // Retryable says that the same request may succeed later. A message is sent
 // again with the same id.
 func (c Code) Retryable() bool {
-	return c == CodeUnavailable || c == CodeStoreFull || c == CodeMoved || c == CodeOverloaded
+	return c == CodeUnavailable || c == CodeStoreFull || c == CodeMoved || c == CodeOverloaded || c == CodeRateLimited
 }
 
 // Refusal is the payload of a refused request: the acknowledgement's only
@@ -90,6 +92,10 @@ func problem(err error) Problem {
 	if overloaded, ok := errors.AsType[errOverloaded](err); ok {
 		p.RetryAfter = overloaded.retryAfter.Milliseconds()
 	}
+	var fast *tooFast
+	if errors.As(err, &fast) {
+		p.RetryAfter = max(1, int64(math.Ceil(fast.wait.Seconds()*1000)))
+	}
 	return p
 }
 
@@ -105,7 +111,10 @@ func classify(err error) (Code, string) {
 	var overloaded errOverloaded
 	var payload *socketio.PayloadError
 	var held *sanctioned
+	var fast *tooFast
 	switch {
+	case errors.As(err, &fast):
+		return CodeRateLimited, "too many requests"
 	case errors.As(err, &held) && held.code == CodeMuted:
 		return CodeMuted, "muted in that room"
 	case errors.As(err, &held):

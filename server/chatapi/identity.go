@@ -30,6 +30,9 @@ func (a *API) identify(ctx context.Context, s *socketio.Socket) error {
 		view = viewTutorial
 	}
 	s.SetView(view)
+	if err := a.take(ctx, KindConnect, asker{address: s.Address()}); err != nil {
+		return a.refuseConnect(err)
+	}
 	secret := ""
 	m := &member{socket: s}
 	switch {

@@ -189,6 +189,9 @@ func (a *API) admitted(ctx context.Context, m *member, room string) error {
 func (a *API) unbarred(ctx context.Context, m *member, user string) error {
 	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 	defer cancel()
+	if err := a.take(ctx, KindConnect, asker{user: user}); err != nil {
+		return a.refuseConnect(err)
+	}
 	s, err := a.sanctions(ctx, user)
 	if err != nil {
 		return err

@@ -186,7 +186,11 @@ func TestKickAndBan(t *testing.T) {
 	token := withToken(pass("bob", "name", "Bob"))
 	lost := s.dial(hello{auth: token})
 	call[JoinedRoom](lost, "join room", "tea")
+	before := s.sio.Of("/").Sockets()
 	lost.drop()
+	for s.sio.Of("/").Sockets() == before {
+		time.Sleep(time.Millisecond)
+	}
 	call[Entry](s.mod, "kick", map[string]any{"room": "tea", "user": s.bobID})
 	if m := nextAs[chat.Moderation](s.bob, "user kicked"); m.Target != s.bobID || m.Until != 0 {
 		t.Errorf("%+v", m)

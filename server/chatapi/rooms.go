@@ -91,6 +91,10 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 		return JoinedRoom{}, err
 	}
 	answer, err := a.joined(ctx, m, room, query, cut.Read)
+	if err == nil && !was && cut.Read.Head == 0 && answer.NumUsers <= 1 && !chat.IsDirect(room) {
+		// Nobody was there before, and nothing: it comes to be.
+		err = a.take(ctx, KindRoom, asker{user: m.socket.User()})
+	}
 	if err == nil && !was {
 		a.tellOwn(ctx, m, eventJoinedRoom, LeftRoom{Room: room})
 	}
@@ -102,6 +106,7 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 		if err := a.leave(ctx, m, room); err != nil {
 			a.options.Logger.Debug("leave after a join that failed", "room", room, "err", err)
 		}
+		return JoinedRoom{}, err
 	}
 	return answer, err
 }

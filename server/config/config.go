@@ -17,6 +17,8 @@ type Config struct {
 	Presence Presence
 	Auth     Auth
 	Rooms    Rooms
+	Limits   Limits
+	Fairness Fairness
 	Relay    Relay
 	Web      Web
 	Logging  Logging

@@ -55,6 +55,8 @@ var sections = []struct{ name, about string }{
 	{"presence", "Who is here"},
 	{"auth", "Who may connect"},
 	{"rooms", "Who may do what in which room"},
+	{"limits", "What clients may make"},
+	{"fairness", "How much clients may ask for"},
 	{"relay", "Events of your own"},
 	{"web", "The page"},
 	{"logging", "What the server says about itself"},
@@ -227,6 +229,58 @@ var settings = []*setting{
 	{key: "rooms.rules", field: func(c *Config) any { return &c.Rooms.Rules },
 		about: "Rules of pattern, read, write, moderate: the first whose pattern fits a room says who may do what there (docs/auth.md). Without any, everybody may read and write everywhere."},
 
+	{key: "limits.name_characters", field: func(c *Config) any { return &c.Limits.NameCharacters }, initial: "32", least: "1", most: "1000", unit: "characters",
+		about: "Longest name of a person; in bytes it may have four times as many."},
+	{key: "limits.room_characters", field: func(c *Config) any { return &c.Limits.RoomCharacters }, initial: "64", least: "46", most: "1000", unit: "characters",
+		about: "Longest name of a room; in bytes it may have four times as many."},
+	{key: "limits.message_characters", field: func(c *Config) any { return &c.Limits.MessageCharacters }, initial: "4000", least: "1", most: "1000000", unit: "characters",
+		about: "Longest message."},
+	{key: "limits.message_bytes", field: func(c *Config) any { return &c.Limits.MessageBytes }, initial: "16384", least: "16", most: "262144", unit: "bytes",
+		about: "The same limit, in bytes."},
+	{key: "limits.history_default", field: func(c *Config) any { return &c.Limits.HistoryDefault }, initial: "50", least: "1", most: "1000", unit: "messages",
+		about: "Messages of one answer when the client does not say how many."},
+	{key: "limits.history_max", field: func(c *Config) any { return &c.Limits.HistoryMax }, initial: "200", least: "1", most: "1000", unit: "messages",
+		about: "Most messages of one answer."},
+	{key: "limits.people_listed", field: func(c *Config) any { return &c.Limits.PeopleListed }, initial: "100", least: "1", most: "10000", unit: "people",
+		about: "Most names of one answer."},
+	{key: "limits.rooms_listed", field: func(c *Config) any { return &c.Limits.RoomsListed }, initial: "100", least: "1", most: "1000", unit: "rooms",
+		about: "Most rooms of one answer."},
+	{key: "limits.rooms_per_socket", field: func(c *Config) any { return &c.Limits.RoomsPerSocket }, initial: "50", least: "1", most: "10000", unit: "rooms",
+		about: "Most rooms that one socket may be in. Not more than socketio.max_rooms, less a few that the chat itself uses."},
+
+	{key: "fairness.mode", field: func(c *Config) any { return &c.Fairness.Mode }, initial: "on", allowed: []string{"on", "off"},
+		about: "off lets clients ask for as much as they like."},
+	{key: "fairness.connects_user", field: func(c *Config) any { return &c.Fairness.Connects.User }, initial: "20/s burst 200",
+		about: "CONNECTs per user, on all nodes together: a rate, and how many at once."},
+	{key: "fairness.connects_address", field: func(c *Config) any { return &c.Fairness.Connects.Address }, initial: "1000/s burst 20000",
+		about: "CONNECTs per address (per /64 of IPv6) and node: a rate, and how many at once."},
+	{key: "fairness.messages_socket", field: func(c *Config) any { return &c.Fairness.Messages.Socket }, initial: "50/s burst 500",
+		about: "Messages, relayed events and what moderators do per socket: a rate, and how many at once."},
+	{key: "fairness.messages_user", field: func(c *Config) any { return &c.Fairness.Messages.User }, initial: "100/s burst 1000",
+		about: "Messages, relayed events and what moderators do per user, on all nodes together: a rate, and how many at once."},
+	{key: "fairness.messages_address", field: func(c *Config) any { return &c.Fairness.Messages.Address }, initial: "5000/s burst 20000",
+		about: "Messages, relayed events and what moderators do per address (per /64 of IPv6) and node: a rate, and how many at once."},
+	{key: "fairness.joins_socket", field: func(c *Config) any { return &c.Fairness.Joins.Socket }, initial: "50/s burst 500",
+		about: "Joins and leaves per socket: a rate, and how many at once."},
+	{key: "fairness.joins_user", field: func(c *Config) any { return &c.Fairness.Joins.User }, initial: "100/s burst 1000",
+		about: "Joins and leaves per user, on all nodes together: a rate, and how many at once."},
+	{key: "fairness.joins_address", field: func(c *Config) any { return &c.Fairness.Joins.Address }, initial: "5000/s burst 20000",
+		about: "Joins and leaves per address (per /64 of IPv6) and node: a rate, and how many at once."},
+	{key: "fairness.reads_socket", field: func(c *Config) any { return &c.Fairness.Reads.Socket }, initial: "100/s burst 500",
+		about: "Reads of history, people and rooms, and everything that is in no other bucket per socket: a rate, and how many at once."},
+	{key: "fairness.reads_user", field: func(c *Config) any { return &c.Fairness.Reads.User }, initial: "200/s burst 1000",
+		about: "Reads of history, people and rooms, and everything that is in no other bucket per user, on all nodes together: a rate, and how many at once."},
+	{key: "fairness.reads_address", field: func(c *Config) any { return &c.Fairness.Reads.Address }, initial: "5000/s burst 20000",
+		about: "Reads of history, people and rooms, and everything that is in no other bucket per address (per /64 of IPv6) and node: a rate, and how many at once."},
+	{key: "fairness.typing_socket", field: func(c *Config) any { return &c.Fairness.Typing.Socket }, initial: "20/s burst 100",
+		about: "Signs of typing per socket: a rate, and how many at once."},
+	{key: "fairness.typing_user", field: func(c *Config) any { return &c.Fairness.Typing.User }, initial: "40/s burst 200",
+		about: "Signs of typing per user, on all nodes together: a rate, and how many at once."},
+	{key: "fairness.typing_address", field: func(c *Config) any { return &c.Fairness.Typing.Address }, initial: "5000/s burst 20000",
+		about: "Signs of typing per address (per /64 of IPv6) and node: a rate, and how many at once."},
+	{key: "fairness.rooms_user", field: func(c *Config) any { return &c.Fairness.Rooms.User }, initial: "1/s burst 500",
+		about: "Joins of rooms in which there is nobody and nothing yet per user, on all nodes together: a rate, and how many at once."},
+
 	{key: "relay.events", field: func(c *Config) any { return &c.Relay.Events }, check: checkEvent,
 		about: "Names of events of your own that are passed on, unlogged, to the room in their first argument."},
 
@@ -338,6 +392,10 @@ func (c *Config) related() error {
 		return &Error{"auth.mode", "is token, and several of auth.secret, auth.secret_file and auth.keys are set: allowed is one"}
 	case c.AdminUI.Enabled && c.AdminUI.PasswordHash == "" && c.AdminUI.Token == "":
 		return &Error{"admin_ui.enabled", "is true, but neither admin_ui.password_hash nor admin_ui.token is set: allowed is true with one of them"}
+	case c.Limits.RoomsPerSocket > c.SocketIO.MaxRooms:
+		return &Error{"limits.rooms_per_socket", fmt.Sprintf("%d is more than socketio.max_rooms (%d): allowed is at most that", c.Limits.RoomsPerSocket, c.SocketIO.MaxRooms)}
+	case c.Limits.HistoryDefault > c.Limits.HistoryMax:
+		return &Error{"limits.history_default", fmt.Sprintf("%d is more than limits.history_max (%d): allowed is at most that", c.Limits.HistoryDefault, c.Limits.HistoryMax)}
 	case c.Engine.CookieSecure && c.Engine.Cookie == "":
 		return &Error{"engine.cookie_secure", "is true, but engine.cookie names no cookie: allowed is true with a cookie's name"}
 	}

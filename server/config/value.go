@@ -33,6 +33,12 @@ func (s *setting) assign(c *Config, text string) error {
 			}
 		}
 		*p = list
+	case *Bucket:
+		b, err := parseBucket(text)
+		if err != nil {
+			return err
+		}
+		*p = b
 	case *[]RoomRule:
 		rules, err := parseRules(text)
 		if err != nil {
@@ -106,6 +112,8 @@ func (s *setting) allowance() string {
 		return "a time with its unit, such as 500ms, 25s, 2m or 168h, from " + s.least + " to " + s.most
 	case *[]RoomRule:
 		return allowedRules
+	case *Bucket:
+		return allowedBucket
 	case *[]string:
 		if s.allowed != nil {
 			return "one or more of " + strings.Join(s.allowed, ", ") + ", with commas between"
@@ -131,6 +139,8 @@ func (s *setting) kind() string {
 		return "list"
 	case *[]RoomRule:
 		return "rules"
+	case *Bucket:
+		return "bucket"
 	}
 	if s.allowed != nil {
 		return strings.Join(s.allowed, "|")
@@ -147,6 +157,8 @@ func (s *setting) show(c *Config) string {
 		return strings.Join(*p, ",")
 	case *[]RoomRule:
 		return showRules(*p)
+	case *Bucket:
+		return showBucket(*p)
 	case *bool:
 		return strconv.FormatBool(*p)
 	case *int:

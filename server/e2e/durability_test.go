@@ -102,7 +102,7 @@ func (s *sender) run(t *testing.T, stop <-chan struct{}, all *atomic.Int64) erro
 // that was acknowledged, under the number that was acknowledged, once, and
 // each sender's in the order of writing.
 func TestNothingAckedIsLost(t *testing.T) {
-	p := startServer(t, map[string]string{"LOG_MAX_MESSAGES": "1000000"})
+	p := startServer(t, map[string]string{"LOG_MAX_MESSAGES": "1000000", "FAIRNESS_MODE": "off"})
 	senders := []*sender{{name: "하나"}, {name: "둘"}, {name: "셋"}, {name: "넷"}}
 	var all atomic.Int64
 	var done sync.WaitGroup

@@ -19,7 +19,34 @@ func (m *Metrics) Chat(events []string) chatapi.Hooks {
 			byEvent[event][code] = refused.WithLabelValues(labelled(event), string(code))
 		}
 	}
+	connects := m.counters("chat_connects_refused_total", "CONNECTs refused by the chat, by code.", "code")
+	ended := m.counters("chat_sessions_ended_total", "Sockets that the chat ended, by code.", "code")
+	connectBy, endedBy := make(map[chatapi.Code]prometheus.Counter), make(map[chatapi.Code]prometheus.Counter)
+	for _, code := range chatapi.Codes {
+		connectBy[code], endedBy[code] = connects.WithLabelValues(string(code)), ended.WithLabelValues(string(code))
+	}
+	limited := m.counters("chat_rate_limited_total", "Requests and CONNECTs that a bucket refused, by kind and by whose bucket.", "kind", "scope")
+	limitedBy := make(map[chatapi.Kind]map[chatapi.Scope]prometheus.Counter)
+	for _, kind := range chatapi.Kinds {
+		limitedBy[kind] = make(map[chatapi.Scope]prometheus.Counter)
+		for _, scope := range chatapi.Scopes {
+			limitedBy[kind][scope] = limited.WithLabelValues(kind.String(), scope.String())
+		}
+	}
 	return chatapi.Hooks{
+		ConnectRefused: func(code chatapi.Code) {
+			if c := connectBy[code]; c != nil {
+				c.Inc()
+			}
+		},
+		Ended: func(code chatapi.Code) {
+			if c := endedBy[code]; c != nil {
+				c.Inc()
+			}
+		},
+		Limited: func(kind chatapi.Kind, scope chatapi.Scope) {
+			limitedBy[kind][scope].Inc()
+		},
 		Sent: func(again bool) {
 			if again {
 				duplicate.Inc()

@@ -84,6 +84,9 @@ func (s *Socket) Transport() string { return s.client.conn.Transport() }
 // the client itself.
 func (s *Socket) SessionID() string { return s.client.conn.ID() }
 
+// Address of the client, without port.
+func (s *Socket) Address() string { return s.client.conn.RemoteAddr() }
+
 // PID is the private id of the session record, "" when there is none: as
 // secret as the session id.
 func (s *Socket) PID() string { return s.owner.PID }

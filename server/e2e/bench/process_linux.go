@@ -117,7 +117,8 @@ func startRedis(ctx context.Context) (*server, error) {
 func startServer(ctx context.Context, dir string, argv ...string) (*server, error) {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", "0"}, argv...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "NODE_ENV=production")
+	// The load is one user more often than not: what is measured is the server.
+	cmd.Env = append(os.Environ(), "NODE_ENV=production", "ANTCHAT_FAIRNESS_MODE=off")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

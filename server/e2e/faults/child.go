@@ -203,7 +203,8 @@ func newServer(name, bin string, settings map[string]string) (*server, error) {
 	s := &server{addr: addr}
 	s.log.watch(jumped)
 	s.name, s.argv = name, []string{bin}
-	s.env = append(cleanEnv(), "ANTCHAT_HTTP_ADDR="+host, "ANTCHAT_HTTP_PORT="+port)
+	// One member writes as fast as it can: that is not what is tested here.
+	s.env = append(cleanEnv(), "ANTCHAT_HTTP_ADDR="+host, "ANTCHAT_HTTP_PORT="+port, "ANTCHAT_FAIRNESS_MODE=off")
 	for k, v := range settings {
 		s.env = append(s.env, "ANTCHAT_"+k+"="+v)
 	}

@@ -99,12 +99,12 @@ for (const { version, way, name } of combinations) {
       await call(witness, "add user", "목격자");
       await call(witness, "join room", { room });
       const guest = await connect(version, way, server.url);
-      await call(guest, "add user", "새사람 😀");
+      const { user } = await call(guest, "add user", "새사람 😀");
 
       const came = nextIn(witness, "user joined", room);
       const joined = await call(guest, "join room", { room });
       assert.equal(joined.numUsers, 2);
-      assert.deepEqual(await came, { username: "새사람 😀", numUsers: 2, room });
+      assert.deepEqual(await came, { username: "새사람 😀", numUsers: 2, room, user });
 
       // Typing is volatile: between two polls it may be dropped, so it is said
       // until it was heard, as a person goes on typing.
@@ -123,7 +123,7 @@ for (const { version, way, name } of combinations) {
 
       const went = nextIn(witness, "user left", room);
       assert.deepEqual(await call(guest, "leave room", { room }), { room });
-      assert.deepEqual(await went, { username: "새사람 😀", numUsers: 1, room });
+      assert.deepEqual(await went, { username: "새사람 😀", numUsers: 1, room, user });
     });
 
     test("join room with since gives what was missed, and no more", async () => {
