@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -315,8 +316,13 @@ func (v *visitor) back(node int) {
 				v.s, v.read, v.here = s, 0, true
 				w.note("%s recovered from %v in %v, missed %d, lost %v", s.id, v.offset, replay.Rooms, len(replay.Missed), replay.Lost)
 				for _, room := range worldRooms {
-					if at := v.rooms[room]; at != nil && !at.in {
+					at := v.rooms[room]
+					switch {
+					case at == nil:
+					case !at.in:
 						w.join(v, room) // it never knew that it had joined
+					case !slices.Contains(replay.Rooms, room):
+						r.Errorf("%s was recovered without %q, which it had joined", s.id, room)
 					}
 				}
 				return nil

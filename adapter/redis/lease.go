@@ -180,7 +180,7 @@ func (l *lane) rewrite() {
 	}
 	a.presence.mu.Unlock()
 	// Sessions.
-	a.owned.each(func(pid string, s *ownedSession) {
+	restore := func(pid string, s *ownedSession) {
 		if !s.claimed.IsZero() {
 			return
 		}
@@ -192,6 +192,11 @@ func (l *lane) rewrite() {
 			}
 		}
 		l.pipe.control(l.call(lua().session, args...))
+	}
+	a.owned.each(restore)
+	a.owned.eachLeft(func(pid string, s *ownedSession) {
+		restore(pid, s)
+		l.pipe.control(l.call(lua().session, "gone", pid, l.hasPID(pid), s.token, a.o.Window.Milliseconds()))
 	})
 	// Sockets' ids.
 	a.seq.Push(roomindex.Func(func(*roomindex.Sequencer) {

@@ -18,7 +18,21 @@ import (
 type owned struct {
 	mu    sync.Mutex
 	byPID map[string]*ownedSession
+	// left are those whose connections were lost within leftFor, at most
+	// maxLeft: a store that has lost its latest may have lost their last joins.
+	left []leftSession
 }
+
+type leftSession struct {
+	pid string
+	s   *ownedSession
+	at  time.Time
+}
+
+const (
+	leftFor = 30 * time.Second
+	maxLeft = 4096
+)
 
 type ownedSession struct {
 	rec     adapter.Session // Rooms unused
@@ -133,11 +147,31 @@ func (t *owned) drop(pid string, token uint64) bool {
 	return true
 }
 
+// part forgets a session as drop does, and remembers for a while one whose
+// client may come back.
+func (t *owned) part(o adapter.Owner, keep bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byPID[o.PID]
+	if s == nil || s.token > o.Token {
+		return false
+	}
+	delete(t.byPID, o.PID)
+	if keep && s.claimed.IsZero() {
+		if len(t.left) == maxLeft {
+			t.left = t.left[1:]
+		}
+		t.left = append(t.left, leftSession{o.PID, s, time.Now()})
+	}
+	return true
+}
+
 // clear forgets every session.
 func (t *owned) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.byPID)
+	t.left = nil
 }
 
 // sweep forgets claims that came to nothing.
@@ -148,6 +182,22 @@ func (t *owned) sweep(before time.Time) {
 		if !s.claimed.IsZero() && s.claimed.Before(before) {
 			delete(t.byPID, pid)
 		}
+	}
+	n := 0
+	for n < len(t.left) && time.Since(t.left[n].at) > leftFor {
+		n++
+	}
+	if t.left = t.left[n:]; len(t.left) == 0 {
+		t.left = nil
+	}
+}
+
+// eachLeft calls f with every session whose connection was lost lately.
+func (t *owned) eachLeft(f func(pid string, s *ownedSession)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, x := range t.left {
+		f(x.pid, x.s)
 	}
 }
 
@@ -336,7 +386,7 @@ func (a *Adapter) endSession(how string, o adapter.Owner, args ...any) {
 	if o.PID == "" {
 		return
 	}
-	if !a.owned.drop(o.PID, o.Token) {
+	if !a.owned.part(o, how == "gone") {
 		return // fenced: it belongs to somebody else, or waits for its client
 	}
 	for _, l := range a.lanes {

@@ -62,7 +62,7 @@ if op == 'restore' then
   -- After the store lost something: what this node knows is written again.
   if has then
     if not have then redis.call('HSET', okey, 'ns', ARGV[8], 'sid', ARGV[9], 'user', ARGV[10], 'token', token, 'c', num(ms)) end
-    redis.call('HSET', okey, 'data', ARGV[11], 'node', inc)
+    redis.call('HSET', okey, 'data', ARGV[11], 'node', inc, 'token', token)
     redis.call('HDEL', okey, 'gone')
     redis.call('PERSIST', okey)
   end
