@@ -29,9 +29,10 @@ type poller struct {
 	// Guarded by mu. An event names a place in conns and the round in which it was
 	// given: one that comes late, for a connection that has gone, finds another
 	// round, or nobody.
-	conns []*polledConn
-	free  []int32
-	round int32
+	conns  []*polledConn
+	free   []int32
+	round  int32
+	closed bool // fd may be somebody else's
 }
 
 // pollBatch is how many events are taken at once.
@@ -71,6 +72,9 @@ func (p *poller) close() {
 	if p == nil {
 		return
 	}
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
 	_ = p.epoll.Close()
 	<-p.ended
 }
@@ -149,6 +153,10 @@ func (p *poller) adopt(nc net.Conn) conn {
 func (p *poller) watch(c *polledConn, events uint32) error {
 	op := syscall.EPOLL_CTL_MOD
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return net.ErrClosed
+	}
 	if c.place < 0 {
 		op = syscall.EPOLL_CTL_ADD
 		p.round++
@@ -163,8 +171,7 @@ func (p *poller) watch(c *polledConn, events uint32) error {
 		}
 	}
 	e := syscall.EpollEvent{Events: events, Fd: c.place, Pad: c.round}
-	p.mu.Unlock()
-	// It does not block, and so need not tell the scheduler.
+	// It does not block: it need not tell the scheduler, and may hold the lock.
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(c.fd),
 		uintptr(unsafe.Pointer(&e)), 0, 0)
 	if errno != 0 {

@@ -361,3 +361,18 @@ func TestPolledConnSize(t *testing.T) {
 		t.Errorf("%d bytes for every idle connection, more than 48", n)
 	}
 }
+
+// A connection that comes when the poller has ended must not touch whatever has
+// its descriptor now.
+func TestPollerEnded(t *testing.T) {
+	p := startPolling(t)
+	c, _ := p.pair()
+	p.network.close()
+	r := newTaker()
+	c.start(r, nil)
+	if err := await(t, r.end); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	c.close()
+	p.poller = nil // for the cleanup
+}

@@ -26,7 +26,7 @@
 //	rooms            1,000 rooms of two members on four nodes: CPU of a node
 //	                 while only rooms are busy that it has no member in
 //
-// In the first two, bare writes take a turn as well: a server that does nothing
+// In the first four, bare writes take a turn as well: a server that does nothing
 // but write a ready-made frame to each connection is the kernel's own price.
 //
 // Every figure is a median over runs with its range; the peers take turns, so

@@ -67,7 +67,7 @@ func bench(ctx context.Context) error {
 	flag.IntVar(&o.runs, "runs", 3, "runs per figure; the median counts")
 	flag.DurationVar(&o.measure, "measure", 8*time.Second, "measured time of a run, after 2 s of warm-up")
 	flag.StringVar(&only, "only", strings.Join(order, ","), "what to measure")
-	flag.StringVar(&peers, "peers", "node,antchat,bare", "which servers to measure: node, antchat, and bare, which writes ready-made frames (where there is one room)")
+	flag.StringVar(&peers, "peers", "node,antchat,bare", "which servers to measure: node, antchat, and bare, which only writes ready-made frames (in the runs on one node with rooms)")
 	flag.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement")
 	flag.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")

@@ -25,8 +25,8 @@ var (
 	measurements = map[string]measurement{
 		"saturated":       {nodes: 1, bare: true, run: spread("saturated", 1, 1000, fanOut{Window: 8})},
 		"paced":           {nodes: 1, bare: true, run: spread("paced", 1, 1000, fanOut{Rate: 20})},
-		"many-saturated":  {nodes: 1, run: spread("many-saturated", 1000, 10, fanOut{Window: 64})},
-		"many-paced":      {nodes: 1, run: spread("many-paced", 1000, 10, fanOut{Rate: 1000})},
+		"many-saturated":  {nodes: 1, bare: true, run: spread("many-saturated", 1000, 10, fanOut{Window: 64})},
+		"many-paced":      {nodes: 1, bare: true, run: spread("many-paced", 1000, 10, fanOut{Rate: 1000})},
 		"idle":            {nodes: 1, run: idle},
 		"lobby":           {nodes: 1, program: true, run: lobby},
 		"alone":           {nodes: 1, run: spread("alone", 1, 1000, fanOut{Rate: 15})},

@@ -1,7 +1,6 @@
 // Command bare is the floor under the benchmark: one thread, one epoll loop, and
 // for each message one write(2) of a ready-made frame to each connection. It
-// knows just enough of the protocol for the load to take it for a server with
-// one room, and it keeps none of its promises: it checks nothing, and a client
+// knows just enough of the protocol for the load to take it for a server, and it keeps none of its promises: it checks nothing, and a client
 // that does not read ends it.
 package main
 
@@ -37,10 +36,12 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = l.Close() }() // and no finalizer before
 	f, err := l.(*net.TCPListener).File()
 	if err != nil {
 		return err
 	}
+	defer func() { _ = f.Close() }()
 	listener := int(f.Fd())
 	if err := unix.SetNonblock(listener, true); err != nil {
 		return err
@@ -56,7 +57,7 @@ func serve() error {
 		return err
 	}
 	fmt.Println("listening", l.Addr().(*net.TCPAddr).Port)
-	var members []int
+	rooms := map[string][]int{}
 	events := make([]unix.EpollEvent, 512)
 	buf := make([]byte, 64<<10)
 	for {
@@ -86,7 +87,7 @@ func serve() error {
 				}
 				return nil // the load has had enough
 			}
-			if members, err = handle(fd, members, buf[:n]); err != nil {
+			if err := handle(fd, rooms, buf[:n]); err != nil {
 				return err
 			}
 		}
@@ -95,9 +96,9 @@ func serve() error {
 
 // handle answers what the load sends: it masks with zeros, and a read has whole
 // frames.
-func handle(fd int, members []int, b []byte) ([]int, error) {
+func handle(fd int, rooms map[string][]int, b []byte) error {
 	if bytes.HasPrefix(b, []byte("GET ")) {
-		return members, write(fd, append([]byte(switching), frame(opening)...))
+		return write(fd, append([]byte(switching), frame(opening)...))
 	}
 	for len(b) >= 6 {
 		size, head := int(b[1]&0x7f), 6
@@ -105,35 +106,41 @@ func handle(fd int, members []int, b []byte) ([]int, error) {
 			size, head = int(b[2])<<8|int(b[3]), 8
 		}
 		if len(b) < head+size {
-			return members, errors.New("half a frame")
+			return errors.New("half a frame")
 		}
 		text := b[head : head+size]
 		b = b[head+size:]
 		switch {
 		case string(text) == "40":
-			members = append(members, fd)
 			if err := write(fd, frame(accepted)); err != nil {
-				return members, err
+				return err
 			}
 		case bytes.HasPrefix(text, []byte("420")):
+			// 420["join","room"]
+			parts := bytes.Split(text, []byte{'"'})
+			if len(parts) != 5 {
+				return fmt.Errorf("a join of %d parts", len(parts))
+			}
+			room := string(parts[3])
+			rooms[room] = append(rooms[room], fd)
 			if err := write(fd, frame(joined)); err != nil {
-				return members, err
+				return err
 			}
 		case bytes.HasPrefix(text, []byte("42")):
-			// 42["msg","room","payload"]: the payload goes to all.
+			// 42["msg","room","payload"]: the payload goes to the room.
 			parts := bytes.Split(text, []byte{'"'})
 			if len(parts) != 7 {
-				return members, fmt.Errorf("a message of %d parts", len(parts))
+				return fmt.Errorf("a message of %d parts", len(parts))
 			}
 			delivery := frame(`42["msg","` + string(parts[5]) + `"]`)
-			for _, to := range members {
+			for _, to := range rooms[string(parts[3])] {
 				if err := write(to, delivery); err != nil {
-					return members, err
+					return err
 				}
 			}
 		}
 	}
-	return members, nil
+	return nil
 }
 
 // frame is a server's text frame.
