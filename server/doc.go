@@ -30,4 +30,5 @@
 //     left are closed
 //  4. Socket.IO ends: handlers under way return
 //  5. the chat, then the adapter, whose store is synced
+//  6. what is left of traces is sent; the operator's address closes last
 package main
