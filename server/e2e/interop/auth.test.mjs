@@ -194,8 +194,9 @@ describe("two nodes over one Redis", () => {
     const before = ann.id;
     const bob = await connect(latest, websocket, other.url, { auth: { token: token({ sub: "bob", teams: ["a"] }) } });
     await call(bob, "join room", "team-a");
+    const seen = next(ann, "new message"); // it may come before bob's answer
     await call(bob, "new message", { room: "team-a", message: "seen" });
-    await next(ann, "new message");
+    await seen;
 
     wire.cut();
     await until(() => !ann.connected, "the cut");
