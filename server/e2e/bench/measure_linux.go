@@ -7,6 +7,8 @@ import (
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/antchat/antchat/deploy/load/process"
 )
 
 // measurement drives a freshly started fleet of so many nodes and adds its
@@ -50,7 +52,7 @@ func spread(name string, rooms, size int, rate fanOut) func(context.Context, *fl
 			return err
 		}
 		rate.Rooms, rate.WarmUp, rate.Measure = rooms, warmUp, o.measure
-		var nodes []usage
+		var nodes []process.Usage
 		var redis []time.Duration
 		var delivered int
 		err := l.whole(ctx, rate, func() error {
@@ -62,8 +64,8 @@ func spread(name string, rooms, size int, rate fanOut) func(context.Context, *fl
 			return err
 		}
 		millions := float64(delivered) / 1e6
-		add(name+" cpu", (nodes[1].cpu-nodes[0].cpu).Seconds()/millions)
-		add(name+" user", (nodes[1].user-nodes[0].user).Seconds()/millions)
+		add(name+" cpu", (nodes[1].CPU-nodes[0].CPU).Seconds()/millions)
+		add(name+" user", (nodes[1].User-nodes[0].User).Seconds()/millions)
 		if f.redis != nil {
 			add(name+" redis", (redis[1]-redis[0]).Seconds()/millions)
 		}
@@ -134,7 +136,7 @@ func manyRooms(ctx context.Context, f *fleet, l *load, o options, add func(strin
 				if err != nil {
 					return err
 				}
-				used[i] = u.cpu
+				used[i] = u.CPU
 			}
 			marks = append(marks, used)
 			return nil
@@ -213,7 +215,7 @@ func rest(ctx context.Context, name string, f *fleet, l *load, o options, d time
 		return err
 	}
 	thousands := float64(o.idleClients) / 1000
-	add(name+" connect cpu", (connected.cpu-before.cpu).Seconds()*1000/thousands)
+	add(name+" connect cpu", (connected.CPU-before.CPU).Seconds()*1000/thousands)
 	add(name+" connect rate", float64(o.idleClients)/took.Seconds())
 	if err := l.idle(ctx, d); err != nil {
 		return err
@@ -222,8 +224,8 @@ func rest(ctx context.Context, name string, f *fleet, l *load, o options, d time
 	if err != nil {
 		return err
 	}
-	add(name+" bytes", float64(settled.rss-before.rss)/float64(o.idleClients))
-	add(name+" files", float64(settled.files-before.files)/float64(o.idleClients))
-	add(name+" cpu", (settled.cpu - connected.cpu).Seconds())
+	add(name+" bytes", float64(settled.RSS-before.RSS)/float64(o.idleClients))
+	add(name+" files", float64(settled.Files-before.Files)/float64(o.idleClients))
+	add(name+" cpu", (settled.CPU - connected.CPU).Seconds())
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/antchat/antchat/deploy/load/process"
 )
 
 // server is a running server under test.
@@ -67,18 +67,18 @@ func (f *fleet) stop() {
 }
 
 // cpu is what the nodes together have used, and what Redis has.
-func (f *fleet) cpu() (nodes usage, redis time.Duration, err error) {
+func (f *fleet) cpu() (nodes process.Usage, redis time.Duration, err error) {
 	for _, s := range f.nodes {
 		u, err := s.usage()
 		if err != nil {
-			return usage{}, 0, err
+			return process.Usage{}, 0, err
 		}
-		nodes.user += u.user
-		nodes.cpu += u.cpu
+		nodes.User += u.User
+		nodes.CPU += u.CPU
 	}
 	if f.redis != nil {
 		u, err := f.redis.usage()
-		return nodes, u.cpu, err
+		return nodes, u.CPU, err
 	}
 	return nodes, 0, nil
 }
@@ -151,53 +151,6 @@ func (s *server) stop() {
 	_ = s.cmd.Wait()
 }
 
-// usage is what the process has used: CPU time (all threads; user time to 10 ms
-// only), resident bytes, and those among them that are of files: the program
-// itself, and a store that is mapped.
-type usage struct {
-	cpu, user  time.Duration
-	rss, files int64
-}
-
-// usage reads /proc (proc(5)). taskset replaces itself by the program, so the
-// process id is the program's.
-func (s *server) usage() (usage, error) {
-	pid := s.cmd.Process.Pid
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return usage{}, err
-	}
-	_, rest, ok := strings.Cut(string(stat), ") ") // the name before may hold anything
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 22 {
-		return usage{}, errors.New("/proc/pid/stat has another form")
-	}
-	tick := time.Second / 100 // USER_HZ
-	number := func(i int) int64 {
-		n, perr := strconv.ParseInt(fields[i], 10, 64)
-		if perr != nil {
-			err = perr
-		}
-		return n
-	}
-	u := usage{user: time.Duration(number(11)) * tick, rss: number(21) * int64(os.Getpagesize())}
-	if err != nil {
-		return usage{}, err
-	}
-	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return usage{}, err
-	}
-	if _, err := fmt.Sscan(string(statm), new(int64), new(int64), &u.files); err != nil {
-		return usage{}, fmt.Errorf("/proc/pid/statm has another form: %w", err)
-	}
-	u.files *= int64(os.Getpagesize())
-	// The clock of another process (clock_getcpuclockid(3)), in nanoseconds.
-	const clockOfProcess = 2
-	var t unix.Timespec
-	if err := unix.ClockGettime(int32(^pid<<3|clockOfProcess), &t); err != nil {
-		return usage{}, fmt.Errorf("CPU clock of process %d: %w", pid, err)
-	}
-	u.cpu = time.Duration(t.Nano())
-	return u, nil
-}
+// usage is what the server has used. taskset replaces itself by the program, so
+// the process id is the program's.
+func (s *server) usage() (process.Usage, error) { return process.Read(s.cmd.Process.Pid) }
