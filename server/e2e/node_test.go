@@ -45,6 +45,9 @@ func TestInteropRecoveryRoundRobin(t *testing.T) {
 	runNode(t, map[string]string{"ANTCHAT_FLEET": "1"}, "interop/recovery.test.mjs")
 }
 
+// TestFleetFaults: nodes are killed and Redis is cut off under such clients.
+func TestFleetFaults(t *testing.T) { runNode(t, nil, "interop/fleet.test.mjs") }
+
 // TestBrowser runs every test of the page in Chromium.
 func TestBrowser(t *testing.T) {
 	files, err := filepath.Glob("browser/*.test.mjs")

@@ -117,8 +117,8 @@ type Options struct {
 	// that another node owns, if that node's Handler is a [Mover]. Default nil:
 	// such an upgrade is refused, and the session stays on polling.
 	Adopt Adopt
-	// RelayTimeout is how long a relayed request waits for the owner's answer,
-	// beyond the time that a poll is held. Default 20 s.
+	// RelayTimeout is how long a relayed POST waits for the owner's answer, over
+	// all tries. Default 20 s.
 	RelayTimeout time.Duration
 	// MaxRelayed limits the requests that wait for other nodes at once; further
 	// ones are refused with 503. A polling client has one poll waiting nearly all

@@ -106,6 +106,9 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values,
 			}
 			moving := session.probed || session.upgradedLocked()
 			session.mu.Unlock()
+			if p.relay != nil {
+				return // the node that asked says what has become of the client
+			}
 			if !moving && !recalled {
 				session.abort(ReasonTransportError)
 			}

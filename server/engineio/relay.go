@@ -35,7 +35,8 @@ const (
 	// maxRelayHold is how long a relayed poll is held at most, whatever
 	// Options.PollHold says.
 	maxRelayHold = 25 * time.Second
-	// relayTry is how long a POST waits for its reply before it is sent again.
+	// relayTry is how long a POST waits for its reply before it is sent again, and a
+	// poll beyond the time that it is held before it is recalled.
 	relayTry = 3 * time.Second
 	// recallTimeout is how long an answer that did not come may take to be
 	// recalled; its client waits.
@@ -110,7 +111,13 @@ func (e *errand) done(outcome string, bytes int) {
 // client by whoever asked, or the session ends.
 func (e *errand) get() {
 	_ = http.NewResponseController(e.w).SetReadDeadline(time.Time{})
-	ctx, cancel := context.WithTimeout(e.r.Context(), maxRelayHold+e.s.o.RelayTimeout)
+	hold := e.s.o.PollHold
+	if hold < 0 || hold > maxRelayHold {
+		hold = maxRelayHold
+	}
+	// An owner that has died does not say so; one that only holds longer loses
+	// nothing by being asked again.
+	ctx, cancel := context.WithTimeout(e.r.Context(), hold+relayTry)
 	defer cancel()
 	b, err := e.s.o.Relay.Ask(ctx, e.owner, e.ask.append(nil))
 	answer, bad := readRelayReply(b)
@@ -125,7 +132,7 @@ func (e *errand) get() {
 	case errors.Is(err, ErrUnknownNode):
 		e.unknown()
 	case e.r.Context().Err() != nil:
-		// The owner knows it from ctx; but it may have answered at that moment.
+		// The owner has let go of the poll, by ctx, or answered at that moment.
 		e.tell(relayUndelivered)
 		e.done(RelayLeft, 0)
 	default:

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanEnv, freePort, process_ } from "./antchat.mjs";
@@ -27,6 +28,19 @@ export async function redis() {
   }, () => `redis-server:\n${log}`);
   return {
     url: `redis://127.0.0.1:${port}`,
+    /** Sends one command, as one types it. */
+    command: (/** @type {string} */ text) =>
+      within(
+        new Promise((resolve, reject) => {
+          const socket = net.connect(port, "127.0.0.1", () => socket.write(`${text}\r\n`));
+          socket.once("data", (data) => {
+            resolve(data.toString());
+            socket.destroy();
+          });
+          socket.once("error", reject);
+        }),
+        text,
+      ),
     remove: async () => {
       const exited = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
@@ -75,6 +89,8 @@ export async function fleet(settings) {
   return {
     url: `http://127.0.0.1:${proxy.port}`,
     port: proxy.port,
+    members,
+    store,
     log: () => members.map((m) => m.log()).join("\n"),
     start: () => each((m) => m.start()),
     stop: () => each((m) => m.stop()),
