@@ -55,7 +55,7 @@ func (o *Options) advice(info map[string]string) (all []string) {
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if v := info["redis_version"]; v != "" {
 		major, _, _ := strings.Cut(v, ".")
-		if n, err := strconv.Atoi(major); err == nil && n < 7 {
+		if n, err := strconv.Atoi(major); err == nil && n < leastMajor {
 			say("version %s: 7.0 or later is needed", v)
 		}
 	}

@@ -37,7 +37,7 @@ const (
 	slowRound    = 5 * time.Millisecond // a median above it makes every message slow
 	brokenRound  = time.Second          // a link is lost after a beat and 3 s
 	skewed       = time.Second
-	nodeNeeds    = 18 // connections of a node: the pipe, the link, 16 general ones
+	nodeNeeds    = 20 // connections of a node on a single Redis: see Options.Connections
 	smallBuffer  = 1 << 20
 	nearlyFull   = 0.85
 	diagnoseKeys = time.Minute // what the trial leaves behind if it is cut off
@@ -120,7 +120,7 @@ func (d *diagnosis) primary(ctx context.Context, lane int) {
 	if err != nil {
 		d.add("INFO", Wrong, d.conn.redact(err).Error(), "allow INFO to this user (ACL: +info): every message compares master_replid")
 	} else {
-		d.info = parseInfo(text)
+		d.info = readInfo(text)
 		d.about()
 	}
 	d.configured(ctx)
@@ -129,17 +129,6 @@ func (d *diagnosis) primary(ctx context.Context, lane int) {
 	if lane == 0 {
 		d.lanes(ctx)
 	}
-}
-
-// parseInfo reads the lines "name:value" of INFO.
-func parseInfo(text string) map[string]string {
-	info := make(map[string]string)
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok && name[0] != '#' {
-			info[name] = value
-		}
-	}
-	return info
 }
 
 func (d *diagnosis) number(name string) int64 {

@@ -175,6 +175,9 @@ func (c *cluster) pod(t *testing.T, pod corev1.PodTemplateSpec) {
 			t.Errorf("the %s probe asks for %+v", name, probe)
 		}
 	}
+	if window, stop := duration(t, in["http.drain_window"]), duration(t, in["http.stop_timeout"]); window >= stop {
+		t.Errorf("closes are spread over %v of %v", window, stop)
+	}
 	grace := int64(duration(t, in["http.stop_timeout"]).Seconds()) + container.Lifecycle.PreStop.Sleep.Seconds
 	if *pod.Spec.TerminationGracePeriodSeconds <= grace {
 		t.Errorf("%d s to end, %d s are needed", *pod.Spec.TerminationGracePeriodSeconds, grace)
