@@ -1,8 +1,10 @@
 package chat
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -300,8 +302,10 @@ func values(v any) []string {
 		switch one := one.(type) {
 		case string:
 			text = one
+		case json.Number:
+			text = one.String()
 		case float64:
-			text = fmt.Sprintf("%v", one)
+			text = strconv.FormatFloat(one, 'f', -1, 64)
 		case bool:
 			text = fmt.Sprintf("%v", one)
 		default:

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,10 +129,10 @@ func TestBadRules(t *testing.T) {
 func TestClaimsOfRules(t *testing.T) {
 	r := mustRules(t, Rule{Pattern: "*", Read: []string{"claim:a", "claim:b=1", "claim:c=x", "claim:a=y"}})
 	got := r.Claims(func(name string) (any, bool) {
-		v, ok := map[string]any{"a": map[string]any{"x": 1}, "b": []any{1.0, true, "s", nil, strings.Repeat("x", 257)}, "c": false, "d": "secret"}[name]
+		v, ok := map[string]any{"a": map[string]any{"x": 1}, "b": []any{1.0, true, "s", nil, strings.Repeat("x", 257), json.Number("9007199254740993"), 1234567.0}, "c": false, "d": "secret"}[name]
 		return v, ok
 	})
-	if fmt.Sprint(got) != "map[a:[] b:[1 true s]]" {
+	if fmt.Sprint(got) != "map[a:[] b:[1 true s 9007199254740993 1234567]]" {
 		t.Errorf("%v", got)
 	}
 	if got := mustRules(t).Claims(nil); got != nil {

@@ -39,7 +39,11 @@ func (p *passes) Authenticate(_ context.Context, token string) (identity.Identit
 		return identity.Identity{}, identity.ErrInvalid
 	}
 	id := identity.Identity{Subject: claims.Text("sub"), Name: claims.Text("name"), Claims: claims, Expires: time.Now().Add(time.Hour)}
-	if in, ok := claims["in"].(float64); ok {
+	if n, ok := claims["in"].(json.Number); ok {
+		in, err := n.Float64()
+		if err != nil {
+			return identity.Identity{}, identity.ErrInvalid
+		}
 		id.Expires = time.Now().Add(time.Duration(in * float64(time.Second)))
 	}
 	if !id.Expires.After(time.Now()) {

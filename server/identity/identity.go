@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -41,8 +43,16 @@ type Identity struct {
 	Claims          Claims
 }
 
-// Claims are what a token says, as encoding/json decodes an object.
+// Claims are what a token says, as encoding/json decodes an object with UseNumber:
+// a number is a [json.Number], so that a long id keeps its last digits.
 type Claims map[string]any
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (c *Claims) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	return d.Decode((*map[string]any)(c))
+}
 
 // Find is the claim of a name: the claim that is called so, or else the one that
 // the name's parts lead to ("realm_access.roles"). ok is false when there is

@@ -122,6 +122,21 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// A number is what the token says, to its last digit.
+func TestClaimsAreExact(t *testing.T) {
+	id, err := mustNew(t, secretOptions).Authenticate(t.Context(), sign(t, jose.HS256, secret, "", changed(map[string]any{
+		"org": json.RawMessage(`9007199254740993`), "deep": map[string]any{"n": 1234567},
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"org": "9007199254740993", "deep.n": "1234567"} {
+		if got, _ := id.Claims.Find(name); fmt.Sprint(got) != want {
+			t.Errorf("%s is %v", name, got)
+		}
+	}
+}
+
 // A token cannot choose how it is checked (RFC 8725).
 func TestAlgorithmConfusion(t *testing.T) {
 	part := func(v any) string {
