@@ -28,8 +28,8 @@ type Limits struct {
 	RoomsListed  int
 	// RoomsPerSocket bounds the rooms one socket is in (50).
 	RoomsPerSocket int
-	// LogAge is how long removed messages are remembered as such, which must be as
-	// long as the log keeps messages (7 days).
+	// LogAge is how long the log keeps messages (7 days): removed ones are
+	// remembered as such for longer.
 	LogAge time.Duration
 	// AnnounceMax is the size of a room, in people, beyond which joins and
 	// leaves are no longer told one by one (200).

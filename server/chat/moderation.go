@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -134,7 +136,7 @@ func (c *Chat) Sanction(ctx context.Context, by Moderator, kind SanctionKind, ro
 	if err != nil {
 		return Sent{}, fmt.Errorf("encode sanction: %w", err)
 	}
-	if err := c.store.SetField(ctx, c.userTable(target), string(kind)+":"+room, value, until.Sub(now)); err != nil {
+	if err := c.remember(ctx, target, string(kind)+":"+room, value, now, until); err != nil {
 		return Sent{}, fmt.Errorf("remember %s: %w", kind, err)
 	}
 	m := by.entry(room)
@@ -169,10 +171,55 @@ func (c *Chat) Bar(ctx context.Context, target string, now, until time.Time) err
 		until = minTime(until, now.Add(MaxSanction))
 		value = fmt.Appendf(nil, `{"until":%d}`, until.UnixMilli())
 	}
-	if err := c.store.SetField(ctx, c.userTable(target), "bar", value, until.Sub(now)); err != nil {
+	if err := c.remember(ctx, target, barField, value, now, until); err != nil {
 		return fmt.Errorf("remember bar: %w", err)
 	}
 	return nil
+}
+
+const barField = "bar"
+
+// remember sets a field of a user's table. Where that is full, what has ended goes
+// first; an operator's bar has a place in any case, or who may moderate a thousand
+// rooms could keep somebody from being kept out.
+func (c *Chat) remember(ctx context.Context, target, field string, value []byte, now, until time.Time) error {
+	table := c.userTable(target)
+	set := func() error { return c.store.SetField(ctx, table, field, value, until.Sub(now)) }
+	err := set()
+	if !errors.Is(err, adapter.ErrFull) {
+		return err
+	}
+	fields, readErr := c.store.Fields(ctx, table)
+	if readErr != nil {
+		return readErr
+	}
+	ended, first, firstEnds := 0, "", int64(math.MaxInt64)
+	for name, value := range fields {
+		var one sanction
+		if json.Unmarshal(value, &one) != nil {
+			continue // of another version
+		}
+		if one.Until > now.UnixMilli() {
+			if one.Until < firstEnds && name != field {
+				first, firstEnds = name, one.Until
+			}
+			continue
+		}
+		if err := c.store.SetField(ctx, table, name, nil, 0); err != nil {
+			return err
+		}
+		ended++
+	}
+	switch {
+	case ended > 0:
+	case field == barField && first != "":
+		if err := c.store.SetField(ctx, table, first, nil, 0); err != nil {
+			return err
+		}
+	default:
+		return err // the table is full, or the store is
+	}
+	return set()
 }
 
 func minTime(a, b time.Time) time.Time {
@@ -224,7 +271,7 @@ func (s Sanctions) Until(kind SanctionKind, room string) time.Time {
 
 // Barred is until when the person is kept out of the whole chat; zero if it is
 // not.
-func (s Sanctions) Barred() time.Time { return s.until["bar"] }
+func (s Sanctions) Barred() time.Time { return s.until[barField] }
 
 // Muted are the rooms in which the person is muted.
 func (s Sanctions) Muted() (rooms []string) {

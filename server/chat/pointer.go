@@ -14,6 +14,18 @@ import (
 // moved.
 const pointerKeep = 366 * 24 * time.Hour
 
+// passingKeep is that for users that cannot come back as themselves: they would
+// fill the store with what nobody asks for again.
+const passingKeep = 24 * time.Hour
+
+// keepOf is how long a user's read pointers are kept.
+func keepOf(user string) time.Duration {
+	if Proven(user) {
+		return pointerKeep
+	}
+	return passingKeep
+}
+
 // readTable has a user's read pointers, by room.
 func (c *Chat) readTable(user string) string { return "read " + c.namespace + " " + PublicID(user) }
 
@@ -25,23 +37,30 @@ func (c *Chat) Read(ctx context.Context, user, room string, seq uint64) (uint64,
 		return 0, fmt.Errorf("read room: %w", err)
 	}
 	seq = min(seq, head.Seq)
-	at, err := c.store.RaiseField(ctx, c.readTable(user), room, seq, pointerKeep)
+	at, err := c.store.RaiseField(ctx, c.readTable(user), room, seq, keepOf(user))
 	if err != nil {
 		return 0, fmt.Errorf("move pointer: %w", err)
 	}
-	if at > head.Seq {
-		// The room's numbers were lost and began again.
-		if err := c.store.SetField(ctx, c.readTable(user), room, strconv.AppendUint(nil, seq, 10), pointerKeep); err != nil {
-			return 0, fmt.Errorf("move pointer: %w", err)
-		}
-		at = seq
+	if at <= head.Seq {
+		return at, nil
 	}
-	return at, nil
+	// Another device was faster, with a message that has come since. Or the room's
+	// numbers were lost and began again.
+	if head, err = c.store.Head(ctx, c.namespace, AdapterRoom(room)); err != nil {
+		return 0, fmt.Errorf("read room: %w", err)
+	}
+	if at <= head.Seq {
+		return at, nil
+	}
+	if err := c.store.SetField(ctx, c.readTable(user), room, strconv.AppendUint(nil, seq, 10), keepOf(user)); err != nil {
+		return 0, fmt.Errorf("move pointer: %w", err)
+	}
+	return seq, nil
 }
 
 // Know makes a room one of a user's own, read up to nothing if it is new.
 func (c *Chat) Know(ctx context.Context, user, room string) error {
-	_, err := c.store.RaiseField(ctx, c.readTable(user), room, 0, pointerKeep)
+	_, err := c.store.RaiseField(ctx, c.readTable(user), room, 0, keepOf(user))
 	if errors.Is(err, adapter.ErrFull) {
 		return nil // the table is: the room is only not listed
 	}

@@ -50,9 +50,11 @@ func (c *Chat) MessageBy(ctx context.Context, room, epoch string, seq uint64) (u
 
 // Remove takes a message out of everybody's view: from now on no answer has its
 // text, and the room is told. The store itself keeps it until the log is trimmed.
-// Repeating it is safe.
+// Repeating it is safe. It is remembered for several times the log's age: a log is
+// trimmed when it is written to, and one that nobody writes to stays for twice as
+// long (adapter/redis).
 func (c *Chat) Remove(ctx context.Context, by Moderator, room, epoch string, seq uint64) (Sent, error) {
-	err := c.store.SetField(ctx, c.removedTable(room, seq), removedField(epoch, seq), []byte{'1'}, c.limits.LogAge)
+	err := c.store.SetField(ctx, c.removedTable(room, seq), removedField(epoch, seq), []byte{'1'}, 4*c.limits.LogAge)
 	if err != nil {
 		return Sent{}, fmt.Errorf("remember removal: %w", err)
 	}
