@@ -24,8 +24,9 @@ type member struct {
 	socket *socketio.Socket
 	token  *bearer // nil without tokens
 	// held is what held against the person at the connect; until OnConnect is done.
-	held chat.Sanctions
-	name string // "" for a guest
+	held  chat.Sanctions
+	known bool   // held was read
+	name  string // "" for a guest
 	// handle is this connection's in the rosters, "" for a guest. A recovered
 	// socket keeps its id but not its handle.
 	handle string
@@ -47,7 +48,7 @@ func (a *API) member(s *socketio.Socket) *member {
 
 // settle forgets what only the connect needed.
 func (m *member) settle() {
-	m.held = chat.Sanctions{}
+	m.held, m.known = chat.Sanctions{}, false
 	if m.guest() && m.token == nil {
 		m.socket.SetLocal(nil)
 	}
@@ -180,24 +181,30 @@ func (a *API) connected(ctx context.Context, s *socketio.Socket) error {
 	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 	defer cancel()
 	m := a.member(s)
+	m.keep() // the same one until settle: a socket that has moved here has none yet
 	a.leases.add(m)
 	defer m.settle()
+	var err error
 	switch {
 	case s.Recovered():
-		return a.resumed(ctx, s)
+		err = a.resumed(ctx, m)
 	case s.View() == viewTutorial:
-		return a.catchUp(ctx, s)
+		err = a.catchUp(ctx, m)
+	default:
+		if err = s.Join(ctx, a.firstRooms(m)...); err != nil {
+			err = fmt.Errorf("join lobby: %w", err)
+		}
 	}
-	if err := s.Join(ctx, a.firstRooms(a.member(s))...); err != nil {
-		return fmt.Errorf("join lobby: %w", err)
+	if err != nil {
+		return err
 	}
-	return nil
+	return a.welcome(ctx, m)
 }
 
 // resumed makes a recovered socket who it was. Its presence may have ended with
 // the node that had it.
-func (a *API) resumed(ctx context.Context, s *socketio.Socket) error {
-	m := a.member(s)
+func (a *API) resumed(ctx context.Context, m *member) error {
+	s := m.socket
 	if rooms := m.muteRooms(s.Rooms()); len(rooms) > 0 {
 		if err := s.Join(ctx, rooms...); err != nil {
 			return fmt.Errorf("join mute rooms: %w", err)
@@ -208,18 +215,18 @@ func (a *API) resumed(ctx context.Context, s *socketio.Socket) error {
 		return err
 	}
 	m.named(r.Name)
-	m.keep()
 	return a.align(ctx, m)
 }
 
 // catchUp puts a socket of the tutorial's vocabulary into the lobby and sends
 // it what it has not seen. Live messages follow once this has returned.
-func (a *API) catchUp(ctx context.Context, s *socketio.Socket) error {
+func (a *API) catchUp(ctx context.Context, m *member) error {
+	s := m.socket
 	c, err := credentialsOf(statementsOf(s))
 	if err != nil {
 		return err
 	}
-	first := a.firstRooms(a.member(s))
+	first := a.firstRooms(m)
 	if err := s.Join(ctx, slices.DeleteFunc(slices.Clone(first), func(room string) bool { return room == lobbyRoom })...); err != nil {
 		return fmt.Errorf("join own room: %w", err)
 	}

@@ -93,7 +93,7 @@ func publicID(s *socketio.Socket, id string) string {
 
 // history reads a page. Whoever may read a room need not be a member.
 func (a *API) history(ctx context.Context, m *member, in History) (HistoryPage, error) {
-	room, err := a.room(m, cmp.Or(in.Room, chat.Lobby), chat.Read)
+	room, err := a.readable(ctx, m, cmp.Or(in.Room, chat.Lobby))
 	if err != nil {
 		return HistoryPage{}, err
 	}

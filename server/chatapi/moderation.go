@@ -29,7 +29,7 @@ func (a *API) moderator(m *member) chat.Moderator {
 
 // removeMessage takes a message out of everybody's view. Its author may, too.
 func (a *API) removeMessage(ctx context.Context, m *member, in RemoveMessage) (Entry, error) {
-	room, err := a.room(m, cmp.Or(in.Room, chat.Lobby), chat.Read)
+	room, err := a.readable(ctx, m, cmp.Or(in.Room, chat.Lobby))
 	if err != nil {
 		return Entry{}, err
 	}
@@ -55,7 +55,7 @@ func (a *API) sanction(kind chat.SanctionKind) func(context.Context, *member, Sa
 		if err != nil {
 			return Entry{}, err
 		}
-		return a.Sanction(ctx, a.moderator(m), kind, room, in.User, in.Reason, time.Duration(in.For)*time.Second)
+		return a.Sanction(ctx, a.moderator(m), kind, room, in.User, in.Reason, in.lasts())
 	}
 }
 
@@ -99,6 +99,11 @@ func (a *API) Sanction(ctx context.Context, by chat.Moderator, kind chat.Sanctio
 		return Entry{}, fmt.Errorf("enforce %s: %w", kind, err)
 	}
 	return entryOf(sent), nil
+}
+
+// lasts is For, which may be more seconds than a duration can hold.
+func (s Sanction) lasts() time.Duration {
+	return time.Duration(max(0, min(s.For, int64(chat.MaxSanction/time.Second)))) * time.Second
 }
 
 var closedBy = map[chat.SanctionKind]Code{chat.Ban: CodeBanned, chat.Kick: CodeKicked}
@@ -184,6 +189,23 @@ func (a *API) admitted(ctx context.Context, m *member, room string) error {
 	return nil
 }
 
+// readable is the room that a request names, if the member may read there and is
+// not banned from it. Who is a member is not: a ban ends that.
+func (a *API) readable(ctx context.Context, m *member, name string) (string, error) {
+	room, err := a.room(m, name, chat.Read)
+	if err != nil || m.in(room) {
+		return room, err
+	}
+	s, err := a.sanctions(ctx, m.socket.User())
+	if err != nil {
+		return "", err
+	}
+	if until := s.Until(chat.Ban, room); !until.IsZero() {
+		return "", &sanctioned{CodeBanned, until}
+	}
+	return room, nil
+}
+
 // unbarred is part of the connect middleware: it reads what holds against a
 // user, and refuses whoever is kept out.
 func (a *API) unbarred(ctx context.Context, m *member, user string) error {
@@ -199,8 +221,55 @@ func (a *API) unbarred(ctx context.Context, m *member, user string) error {
 	if until := s.Barred(); !until.IsZero() {
 		return a.refuseConnect(&sanctioned{CodeBanned, until})
 	}
-	m.held = s
+	m.held, m.known = s, true
 	m.keep()
+	return nil
+}
+
+// welcome is the end of a connect. What a moderator or an operator did while the
+// socket was on its way (from the middleware's look to the socket's rooms, or from
+// another node) has passed it by, so it is looked for once more, now that
+// nothing can any longer.
+func (a *API) welcome(ctx context.Context, m *member) error {
+	if !m.known && !m.socket.Recovered() {
+		return nil // nobody knows who has just come to be
+	}
+	s, err := a.sanctions(ctx, m.socket.User())
+	if err != nil {
+		return err
+	}
+	if until := s.Barred(); !until.IsZero() {
+		a.endSession(m.socket, &sanctioned{CodeBanned, until})
+		return nil
+	}
+	var muted []string
+	rooms := m.socket.Rooms()
+	for _, room := range chat.Rooms(rooms) {
+		kind := chat.Ban
+		if s.Until(kind, room).IsZero() {
+			// A kick from before the middleware's look has been heeded there, and
+			// may be over: the person may have joined again.
+			kind = chat.Kick
+			if !m.known || s.Until(kind, room).IsZero() || !m.held.Until(kind, room).IsZero() {
+				if mute := chat.MuteRoom(room); !s.Until(chat.Mute, room).IsZero() && !slices.Contains(rooms, mute) {
+					muted = append(muted, mute)
+				}
+				continue
+			}
+		}
+		if err := a.leave(ctx, m, room); err != nil {
+			return fmt.Errorf("leave a room that was closed: %w", err)
+		}
+		if err := m.socket.Emit(eventRoomClosed, RoomClosed{Room: room, Code: closedBy[kind]}); err != nil {
+			return fmt.Errorf("tell of a room that was closed: %w", err)
+		}
+	}
+	if len(muted) == 0 {
+		return nil
+	}
+	if err := m.socket.Join(ctx, muted...); err != nil {
+		return fmt.Errorf("join mute rooms: %w", err)
+	}
 	return nil
 }
 

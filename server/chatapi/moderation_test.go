@@ -24,7 +24,7 @@ type modScene struct {
 }
 
 func newModScene(t *testing.T) *modScene {
-	f := newTokenChat(t, Options{Rules: modRules(t)})
+	f := newTokenChat(t, Options{Rules: modRules(t), RelayEvents: []string{"draw"}})
 	s := &modScene{fixture: f}
 	s.mod = f.dial(hello{auth: withToken(pass("mod", "name", "Mod", "mod", true))})
 	s.ann = f.dial(hello{auth: withToken(pass("ann", "name", "Ann"))})
@@ -157,7 +157,7 @@ func TestMute(t *testing.T) {
 		t.Error("not recovered")
 	}
 	for _, c := range []*client{second, third, again} {
-		for event, payload := range map[string]any{"new message": map[string]any{"room": "tea", "message": "x"}, "typing": "tea"} {
+		for event, payload := range map[string]any{"new message": map[string]any{"room": "tea", "message": "x"}, "typing": "tea", "draw": "tea"} {
 			if r := c.refusal(event, payload); r.Code != CodeMuted || r.RetryAfter < 500_000 || r.Retryable {
 				t.Errorf("%s: %+v", event, r)
 			}
@@ -214,8 +214,13 @@ func TestKickAndBan(t *testing.T) {
 	if r := nextAs[RoomClosed](s.bob, "room closed"); r.Code != CodeBanned {
 		t.Errorf("%+v", r)
 	}
-	if r := s.bob.refusal("join room", "tea"); r.Code != CodeBanned || r.RetryAfter < 3_000_000 {
-		t.Errorf("%+v", r)
+	for event, payload := range map[string]any{
+		"join room": "tea", "history": map[string]any{"room": "tea"}, "who": "tea", "read": map[string]any{"room": "tea", "seq": 1},
+		"remove message": map[string]any{"room": "tea", "seq": 1},
+	} {
+		if r := s.bob.refusal(event, payload); r.Code != CodeBanned || r.RetryAfter < 3_000_000 {
+			t.Errorf("%s: %+v", event, r)
+		}
 	}
 	s.bob.drop()
 	if c := s.dial(hello{auth: s.bob.back(token)}); c.sid != s.bob.sid {
@@ -236,6 +241,16 @@ func TestKickAndBan(t *testing.T) {
 		}
 		if r := s.mod.refusal(event, map[string]any{"room": "tea", "user": "bob"}); r.Code != CodeBadRequest {
 			t.Errorf("%s: %+v", event, r)
+		}
+	}
+}
+
+// However long a moderator wants it, it is not less than was asked for.
+func TestLongSanction(t *testing.T) {
+	year := int64(chat.MaxSanction / time.Second)
+	for asked, want := range map[int64]int64{-5: 0, 0: 0, 60: 60, year + 1: year, 1<<53 - 1: year, 18_446_744_074: year, 1<<63 - 1: year} {
+		if got := (Sanction{For: asked}).lasts(); got != time.Duration(want)*time.Second {
+			t.Errorf("%d s: %v", asked, got)
 		}
 	}
 }

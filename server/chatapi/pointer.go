@@ -11,7 +11,7 @@ import (
 
 // read moves the person's read pointer in a room, on all its devices.
 func (a *API) read(ctx context.Context, m *member, in ReadTo) (ReadTo, error) {
-	room, err := a.room(m, cmp.Or(in.Room, chat.Lobby), chat.Read)
+	room, err := a.readable(ctx, m, cmp.Or(in.Room, chat.Lobby))
 	if err != nil {
 		return ReadTo{}, err
 	}

@@ -90,7 +90,15 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 	if err != nil {
 		return JoinedRoom{}, err
 	}
-	answer, err := a.joined(ctx, m, room, query, cut.Read)
+	if !was {
+		// Again, now that a ban would put the socket out: one that came between is
+		// seen here.
+		err = a.admitted(ctx, m, room)
+	}
+	var answer JoinedRoom
+	if err == nil {
+		answer, err = a.joined(ctx, m, room, query, cut.Read)
+	}
 	if err == nil && !was && cut.Read.Head == 0 && answer.NumUsers <= 1 && !chat.IsDirect(room) {
 		// Nobody was there before, and nothing: it comes to be.
 		err = a.take(ctx, KindRoom, asker{user: m.socket.User()})
@@ -139,7 +147,7 @@ func (a *API) leave(ctx context.Context, m *member, room string) error {
 
 // who lists a room's people.
 func (a *API) who(ctx context.Context, m *member, in RoomOnly) (RoomPeople, error) {
-	room, err := a.room(m, cmp.Or(in.Room, chat.Lobby), chat.Read)
+	room, err := a.readable(ctx, m, cmp.Or(in.Room, chat.Lobby))
 	if err != nil {
 		return RoomPeople{}, err
 	}
