@@ -79,6 +79,9 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) error 
 	if request == config.Password {
 		return hashPassword(os.Stdin, stdout)
 	}
+	if request == config.NewKey {
+		return newKey(stdout)
+	}
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/antchat/antchat/server/config"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/gateway"
+	"github.com/antchat/antchat/server/httpapi"
 	"github.com/antchat/antchat/server/identity"
 	"github.com/antchat/antchat/server/observe"
 	"github.com/antchat/antchat/server/overload"
@@ -41,6 +42,7 @@ type program struct {
 	tokens   *identity.Tokens // nil in open mode
 	chat     *chatapi.API
 	engine   *engineio.Server
+	api      *httpapi.API // nil without keys
 	gateway  *gateway.Gateway
 	http     *http.Server
 	listener net.Listener
@@ -112,6 +114,10 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 		return nil, c.Refuse("relay.events", err.Error())
 	}
 	p.posts.to.Store(p.chat)
+	api, err := p.openAPI()
+	if err != nil {
+		return nil, err
+	}
 
 	allowed := c.CORS.Origins
 	if p.adminUI != nil {
@@ -146,7 +152,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	p.gateway, err = gateway.New(gateway.Options{
 		Endpoint: p.engine, Path: slashed(c.Engine.Path),
 		Client: web.Client(), Page: web.FS(), Dir: c.Web.Dir, ContentSecurityPolicy: policy,
-		Origins: origins, Ready: p.ready, Logger: logger,
+		API: api, Origins: origins, Ready: p.ready, Logger: logger,
 		Hooks: p.metrics.Gateway(logger, func(r *http.Request) string { return engineio.ClientAddress(r, c.HTTP.TrustedProxies) }),
 	})
 	if err != nil {

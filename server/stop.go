@@ -32,6 +32,9 @@ func (p *program) stop() error {
 			errs = append(errs, fmt.Errorf("stop %s: %w", what, err))
 		}
 	}
+	if p.api != nil {
+		end(connections, "api", p.api.Close)
+	}
 	if p.http != nil {
 		p.drain(connections)
 		// Shutdown waits for held polls, which end with their sessions.

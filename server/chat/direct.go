@@ -21,8 +21,8 @@ func PublicID(user string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// isPublicID says whether a text has the form of a public id.
-func isPublicID(s string) bool {
+// IsPublicID says whether a text has the form of a public id.
+func IsPublicID(s string) bool {
 	if len(s) != publicLen {
 		return false
 	}
@@ -42,7 +42,7 @@ func parseDirect(room string) (d direct, ok bool) {
 		return d, false
 	}
 	d.a, d.b, ok = strings.Cut(pair, ".")
-	return d, ok && d.a < d.b && isPublicID(d.a) && isPublicID(d.b)
+	return d, ok && d.a < d.b && IsPublicID(d.a) && IsPublicID(d.b)
 }
 
 // IsDirect says whether a room is between two people.
@@ -67,7 +67,7 @@ func Partner(room, user string) string {
 // as @ID, which is the direct room with the person of that public id.
 func (l Limits) RoomFor(user, s string) (string, error) {
 	other, ok := strings.CutPrefix(s, directPrefix)
-	if !ok || !isPublicID(other) {
+	if !ok || !IsPublicID(other) {
 		return l.Room(s)
 	}
 	own := PublicID(user)

@@ -23,6 +23,10 @@ type Page struct {
 	Messages []json.RawMessage // each an object with the fields of Message
 	// More: further messages remain in the direction of reading.
 	More bool
+	// First and Last are the seqs between which the page is complete, entries that
+	// are no messages included: where the next page before or after it goes on. Both
+	// are 0 when nothing was read.
+	First, Last uint64
 	// Removed are seqs of messages that were removed, as entries among those read
 	// say: the messages themselves may be further back.
 	Removed []uint64
@@ -165,6 +169,9 @@ func (c *Chat) fill(ctx context.Context, page *Page, entries []*adapter.Delivery
 		entries, more = entries[:i], more || i < len(entries)
 	}
 	page.More = more
+	if len(entries) > 0 {
+		page.First, page.Last = entries[0].Seq, entries[len(entries)-1].Seq
+	}
 	page.Messages = make([]json.RawMessage, 0, len(entries))
 	for _, d := range entries {
 		if IsMessage(d) {

@@ -16,6 +16,7 @@ const (
 	userPID        = 'p' // the private id of its first recovery session
 	userConnection = 'c' // nothing that lasts: ends with the connection
 	userSubject    = 't' // the subject of a token
+	userBackend    = 'k' // a program with a key, and no person
 )
 
 // Author is who sends: the stable identity and the name that others see.
@@ -45,6 +46,9 @@ func UserOfConnection(id string) string { return hashed(userConnection, id) }
 
 // UserOfSubject is the user whom a token's issuer calls so.
 func UserOfSubject(subject string) string { return hashed(userSubject, subject) }
+
+// UserOfBackend is the user of a program that is called so.
+func UserOfBackend(id string) string { return hashed(userBackend, id) }
 
 // Proven: the user id came from a session secret or a token, so whoever claims to
 // be that user must show it again.

@@ -120,7 +120,7 @@ const (
 // Sanction mutes, bans or kicks the person of a public id in a room until a time.
 // It is remembered first and then told, so that nobody slips through between.
 func (c *Chat) Sanction(ctx context.Context, by Moderator, kind SanctionKind, room, target, reason string, now, until time.Time) (Sent, error) {
-	if !isPublicID(target) {
+	if !IsPublicID(target) {
 		return Sent{}, &Invalid{FieldUser, "must be a user's public id"}
 	}
 	if len([]rune(reason)) > maxReason {
@@ -149,7 +149,7 @@ func (c *Chat) Sanction(ctx context.Context, by Moderator, kind SanctionKind, ro
 
 // Pardon takes a mute or ban back.
 func (c *Chat) Pardon(ctx context.Context, by Moderator, kind SanctionKind, room, target string) (Sent, error) {
-	if !isPublicID(target) {
+	if !IsPublicID(target) {
 		return Sent{}, &Invalid{FieldUser, "must be a user's public id"}
 	}
 	if err := c.store.SetField(ctx, c.userTable(target), string(kind)+":"+room, nil, 0); err != nil {
@@ -163,7 +163,7 @@ func (c *Chat) Pardon(ctx context.Context, by Moderator, kind SanctionKind, room
 // Bar keeps the person of a public id out of the whole chat until a time. It is
 // for operators, and in no room's log.
 func (c *Chat) Bar(ctx context.Context, target string, now, until time.Time) error {
-	if !isPublicID(target) {
+	if !IsPublicID(target) {
 		return &Invalid{FieldUser, "must be a user's public id"}
 	}
 	var value []byte // none: admit again

@@ -267,7 +267,7 @@ func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
 var vocabulary = append(slices.Clone(Events),
 	eventLogin, eventUserJoined, eventUserLeft, eventRoomUsers, eventRoomGap, eventError,
 	chat.EntryRemoved, chat.EntryMuted, chat.EntryUnmuted, chat.EntryKicked, chat.EntryBanned, chat.EntryUnbanned,
-	eventRoomClosed, eventJoinedRoom, eventLeftRoom, eventDirectMessage, eventTokenExpiring, eventSessionEnded)
+	eventRoomClosed, eventJoinedRoom, eventLeftRoom, eventDirectMessage, eventTokenExpiring, eventSessionEnded, eventAnnouncement)
 
 func checkRelay(names []string) error {
 	for i, name := range names {

@@ -88,6 +88,7 @@ var notices = []operation{
 	{eventDirectMessage, "A message in a direct room that the socket is not in.", one(DirectMessage{}), nil},
 	{eventTokenExpiring, "The socket's token ends soon: send 'refresh token'.", one(TokenExpiry{}), nil},
 	{eventSessionEnded, "The server is about to close the connection, and why.", one(SessionEnded{}), nil},
+	{eventAnnouncement, "A back end tells everybody something.", one(Announcement{}), nil},
 	{eventError, "A request was refused that asked for no acknowledgement.", one(Refusal{}), nil},
 }
 

@@ -132,7 +132,7 @@ func (a *API) take(ctx context.Context, kind Kind, who asker) error {
 		case ScopeUser:
 			id = who.user
 		case ScopeAddress:
-			id = network(who.address)
+			id = Network(who.address)
 		}
 		if id == "" {
 			continue
@@ -156,9 +156,9 @@ func (a *API) take(ctx context.Context, kind Kind, who asker) error {
 	return nil
 }
 
-// network is what an address counts as: itself, or its /64 of IPv6, which one
+// Network is what an address counts as: itself, or its /64 of IPv6, which one
 // customer has to itself.
-func network(address string) string {
+func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil || ip.Is4() || ip.Is4In6() {
 		return address

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"strings"
 
 	"github.com/antchat/antchat/server/chat"
@@ -56,25 +55,19 @@ func (a *API) send(ctx context.Context, m *member, room, text, id string) (Store
 	if a.options.Hooks.Sent != nil {
 		a.options.Hooks.Sent(sent.Duplicate)
 	}
-	if partner := chat.Partner(room, m.socket.User()); partner != "" && !sent.Duplicate {
-		if sent.Seq == 1 { // the beginning: both have the room from now on
-			if err := errors.Join(a.chat.KnowPartner(ctx, partner, room), a.chat.Know(ctx, m.socket.User(), room)); err != nil {
-				a.options.Logger.Debug("direct room not noted", "err", err)
-			}
-		}
-		a.tellOfDirect(ctx, m, partner, sent)
-	}
+	a.sentDirect(ctx, m.author(), sent)
 	return Stored{ID: sent.ID, Room: sent.Room, Seq: sent.Seq, Epoch: sent.Epoch, TS: chat.Milliseconds(sent.Time)}, nil
 }
 
 // tellOfDirect tells the sockets of both people that are not in their direct room
 // of a message there: whoever wants it joins. One that is lost is seen when the
 // client asks for its rooms.
-func (a *API) tellOfDirect(ctx context.Context, m *member, partner string, sent chat.Sent) {
+func (a *API) tellOfDirect(ctx context.Context, from chat.Author, partner string, sent chat.Sent) {
+	own := chat.PublicID(from.User)
 	news := DirectMessage{
-		Room: sent.Room, User: chat.PublicID(m.socket.User()), Username: m.author().Name, Seq: sent.Seq, Epoch: sent.Epoch,
+		Room: sent.Room, User: own, Username: from.Name, Seq: sent.Seq, Epoch: sent.Epoch,
 	}
-	to := a.ns.To(chat.PersonalRoom(partner), personalRoom(m.socket)).Except(chat.AdapterRoom(sent.Room)).Ephemeral()
+	to := a.ns.To(chat.PersonalRoom(partner), chat.PersonalRoom(own)).Except(chat.AdapterRoom(sent.Room)).Ephemeral()
 	if err := to.EmitEvent(ctx, event(eventDirectMessage, news)); err != nil {
 		a.options.Logger.Debug("direct message not told", "err", err)
 	}

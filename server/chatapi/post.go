@@ -34,18 +34,12 @@ func (a *API) Post(ctx context.Context, p Post) error {
 	if !ok {
 		return &chat.Invalid{Field: chat.FieldText, Reason: "must be a text, or an object with one"}
 	}
-	sent, err := a.chat.Send(ctx, chat.Outgoing{
+	_, err := a.post(ctx, chat.Outgoing{
 		// The sender's user is like no client's: those begin with a letter for
 		// how they were proven.
 		From: chat.Author{User: "=" + p.Sender, Name: p.Sender}, Room: p.Room, Text: text, ID: cmp.Or(id, p.Key),
 	})
-	if err != nil {
-		return err
-	}
-	if a.options.Hooks.Sent != nil {
-		a.options.Hooks.Sent(sent.Duplicate)
-	}
-	return nil
+	return err
 }
 
 // payload reads the argument of a Post's event.

@@ -45,6 +45,7 @@ const (
 	eventDirectMessage = "direct message"
 	eventTokenExpiring = "token expiring"
 	eventSessionEnded  = "session ended"
+	eventAnnouncement  = "announcement"
 )
 
 // Events are the requests of the vocabulary, for whoever counts them;
@@ -240,6 +241,14 @@ type DirectMessage struct {
 type SessionEnded struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
+}
+
+// Announcement is what a back end tells everybody. TS is when, in milliseconds
+// since 1970.
+type Announcement struct {
+	Message  string `json:"message"`
+	Username string `json:"username"`
+	TS       int64  `json:"ts"`
 }
 
 // UserChange tells a room that somebody came or left.

@@ -20,6 +20,7 @@ type Config struct {
 	Limits   Limits
 	Fairness Fairness
 	Relay    Relay
+	API      API
 	Web      Web
 	Logging  Logging
 	Tracing  Tracing

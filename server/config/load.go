@@ -42,10 +42,11 @@ const (
 	Doctor              // doctor: say what is wrong with the surroundings, then end
 	Healthcheck         // healthcheck: ask the server on this machine, then end
 	Password            // password: make admin_ui.password_hash, then end
+	NewKey              // apikey: make a key for api.keys, then end
 )
 
 // commands are the words that the command line may hold beside settings.
-var commands = map[string]Request{"doctor": Doctor, "healthcheck": Healthcheck, "password": Password, "version": Version}
+var commands = map[string]Request{"doctor": Doctor, "healthcheck": Healthcheck, "password": Password, "apikey": NewKey, "version": Version}
 
 // Error is a wrong or unknown setting. Its text is one line that names it and
 // says what is allowed; it never shows a secret.

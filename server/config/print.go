@@ -20,6 +20,8 @@ Without a command it serves. Commands:
     healthcheck    ask the server of this machine whether it lives, as a container's
                    health check does
     password       make admin_ui.password_hash of the line on standard input
+    apikey         make a key for the HTTP API: its text, once, and its hash for
+                   api.keys
     version        show the version
 
 A setting comes from, each before the next: its flag, its environment variable,

@@ -58,6 +58,7 @@ var sections = []struct{ name, about string }{
 	{"limits", "What clients may make"},
 	{"fairness", "How much clients may ask for"},
 	{"relay", "Events of your own"},
+	{"api", "The HTTP API for back ends"},
 	{"web", "The page"},
 	{"logging", "What the server says about itself"},
 	{"tracing", "Traces, by OpenTelemetry"},
@@ -284,6 +285,17 @@ var settings = []*setting{
 	{key: "relay.events", field: func(c *Config) any { return &c.Relay.Events }, check: checkEvent,
 		about: "Names of events of your own that are passed on, unlogged, to the room in their first argument."},
 
+	{key: "api.keys", field: func(c *Config) any { return &c.API.Keys }, secret: true,
+		about: "Keys of back ends, each with name (what people see as the sender), hash and scopes (read, write, moderate, admin); antchat apikey makes one. Several may have one name while a new one takes the old one's place. Without keys and api.claim there is no API."},
+	{key: "api.claim", field: func(c *Config) any { return &c.API.Claim }, check: checkLine,
+		about: "Claim of a token (auth.mode token) with the scopes that it has in the API: a list, or a text with spaces between; empty means that tokens have none."},
+	{key: "api.max_body", field: func(c *Config) any { return &c.API.MaxBody }, initial: "1048576", least: "1024", most: "104857600", unit: "bytes",
+		about: "Limit of a request's body."},
+	{key: "api.max_batch", field: func(c *Config) any { return &c.API.MaxBatch }, initial: "100", least: "1", most: "1000", unit: "messages",
+		about: "Most messages of one request."},
+	{key: "api.rate", field: func(c *Config) any { return &c.API.Rate }, initial: "500/s burst 2000",
+		about: "Requests per name of a key, or per token's user, on a node; each message of a batch, and each page of an export, counts as one: a rate, and how many at once."},
+
 	{key: "web.dir", field: func(c *Config) any { return &c.Web.Dir },
 		about: "Directory with a page of your own, served instead of the built-in one."},
 	{key: "web.content_security_policy", field: func(c *Config) any { return &c.Web.ContentSecurityPolicy }, initial: "auto", check: checkPolicy,
@@ -390,6 +402,10 @@ func (c *Config) related() error {
 		return &Error{"auth.mode", "is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys"}
 	case c.Auth.Mode == "token" && c.Auth.sources() > 1:
 		return &Error{"auth.mode", "is token, and several of auth.secret, auth.secret_file and auth.keys are set: allowed is one"}
+	case c.API.Claim != "" && c.Auth.Mode != "token":
+		return &Error{"api.claim", "is set, but auth.mode is not token: allowed is a claim with token"}
+	case c.API.On() && strings.HasPrefix(c.Engine.Path, "/api/v1"):
+		return &Error{"engine.path", fmt.Sprintf("%q is below /api/v1, where the HTTP API is: allowed is another path", c.Engine.Path)}
 	case c.AdminUI.Enabled && c.AdminUI.PasswordHash == "" && c.AdminUI.Token == "":
 		return &Error{"admin_ui.enabled", "is true, but neither admin_ui.password_hash nor admin_ui.token is set: allowed is true with one of them"}
 	case c.Limits.RoomsPerSocket > c.SocketIO.MaxRooms:

@@ -45,6 +45,12 @@ func (s *setting) assign(c *Config, text string) error {
 			return err
 		}
 		*p = rules
+	case *[]APIKey:
+		keys, err := parseKeys(text)
+		if err != nil {
+			return err
+		}
+		*p = keys
 	case *bool:
 		switch text {
 		case "true", "1":
@@ -112,6 +118,8 @@ func (s *setting) allowance() string {
 		return "a time with its unit, such as 500ms, 25s, 2m or 168h, from " + s.least + " to " + s.most
 	case *[]RoomRule:
 		return allowedRules
+	case *[]APIKey:
+		return allowedKeys
 	case *Bucket:
 		return allowedBucket
 	case *[]string:
@@ -139,6 +147,8 @@ func (s *setting) kind() string {
 		return "list"
 	case *[]RoomRule:
 		return "rules"
+	case *[]APIKey:
+		return "keys"
 	case *Bucket:
 		return "bucket"
 	}
@@ -157,6 +167,8 @@ func (s *setting) show(c *Config) string {
 		return strings.Join(*p, ",")
 	case *[]RoomRule:
 		return showRules(*p)
+	case *[]APIKey:
+		return showKeys(*p)
 	case *Bucket:
 		return showBucket(*p)
 	case *bool:

@@ -20,6 +20,9 @@ const (
 	writeLimit = time.Minute
 )
 
+// APIPath begins the paths of Options.API.
+const APIPath = "/api/v1/"
+
 // preflightAge is how long a browser may remember an answer to OPTIONS, in
 // seconds. Chromium caps it at two hours.
 const preflightAge = 7200
@@ -45,6 +48,9 @@ type Options struct {
 	// ContentSecurityPolicy of what Page or Dir hold. Default: one that lets
 	// Page run and nothing else, and none for Dir. "off": none.
 	ContentSecurityPolicy string
+	// API serves what is below APIPath, with no CORS: it is for programs. It sets
+	// its own time limits. Default: none.
+	API http.Handler
 	// Origins decides which pages may connect. Default: the server's own.
 	Origins *Origins
 	// Ready says why the node cannot take connections now, nil if it can.
@@ -61,6 +67,7 @@ type Gateway struct {
 	path     string       // "/socket.io/"
 	bundles  map[string]http.Handler
 	page     http.Handler
+	api      http.Handler // nil: none
 	ready    func() error
 	close    func() error
 	hooks    Hooks
@@ -98,6 +105,7 @@ func New(o Options) (*Gateway, error) {
 		endpoint: share.Handler(o.Endpoint),
 		path:     o.Path,
 		bundles:  map[string]http.Handler{},
+		api:      o.API,
 		ready:    o.Ready,
 		close:    func() error { return nil },
 		hooks:    o.Hooks,
@@ -162,6 +170,8 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		quick(http.HandlerFunc(g.healthz)).ServeHTTP(w, r)
 	case path == "/readyz":
 		quick(http.HandlerFunc(g.readyz)).ServeHTTP(w, r)
+	case g.api != nil && strings.HasPrefix(path, APIPath):
+		g.api.ServeHTTP(w, r)
 	default:
 		g.page.ServeHTTP(w, r)
 	}

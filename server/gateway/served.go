@@ -23,11 +23,12 @@ const (
 	RouteEndpoint Route = iota // Engine.IO
 	RouteClient                // the browser client's bundles
 	RouteHealth                // /healthz, /readyz
+	RouteAPI                   // below APIPath, if there is an API
 	RoutePage                  // all else
 )
 
 // Routes are their names, by Route.
-var Routes = [...]string{RouteEndpoint: "endpoint", RouteClient: "client", RouteHealth: "health", RoutePage: "page"}
+var Routes = [...]string{RouteEndpoint: "endpoint", RouteClient: "client", RouteHealth: "health", RouteAPI: "api", RoutePage: "page"}
 
 // Served is how a request was answered.
 type Served struct {
@@ -45,6 +46,8 @@ func (g *Gateway) routeOf(path string) Route {
 		return RouteClient
 	case path == "/healthz" || path == "/readyz":
 		return RouteHealth
+	case g.api != nil && strings.HasPrefix(path, APIPath):
+		return RouteAPI
 	}
 	return RoutePage
 }

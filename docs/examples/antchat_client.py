@@ -1,0 +1,88 @@
+"""Post into Antchat from Python, with the standard library alone.
+
+    ANTCHAT_URL=http://127.0.0.1:3000 ANTCHAT_KEY=antchat_... \
+        python3 antchat_client.py ROOM MESSAGE [IDEMPOTENCY_KEY]
+
+In a Celery worker the task's own id makes every retry safe; see `make_task`.
+"""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+
+class Refused(Exception):
+    """A problem document. `retry_after` is in seconds, None when a repetition is of no use."""
+
+    def __init__(self, problem, retry_after):
+        super().__init__(f"{problem['code']}: {problem['detail']}")
+        self.code = problem["code"]
+        self.problem = problem
+        self.retry_after = retry_after
+
+
+class Antchat:
+    def __init__(self, url, key, timeout=30):
+        self.base, self.key, self.timeout = url.rstrip("/") + "/api/v1", key, timeout
+
+    def request(self, method, path, body=None, idempotency_key=None):
+        headers = {"Authorization": "Bearer " + self.key}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if idempotency_key:
+            headers["Idempotency-Key"] = idempotency_key
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                return json.load(response) if response.status != 204 else None
+        except urllib.error.HTTPError as error:
+            if not error.headers.get("Content-Type", "").startswith("application/problem+json"):
+                raise  # of something in between, such as a proxy
+            after = error.headers.get("Retry-After")
+            raise Refused(json.load(error), None if after is None else int(after)) from None
+
+    def post(self, room, message, idempotency_key, username=None):
+        """Store a message. The same key again stores nothing new."""
+        body = {"message": message} | ({"username": username} if username else {})
+        return self.request("POST", f"/rooms/{urllib.parse.quote(room, safe='')}/messages", body, idempotency_key)
+
+    def history(self, room):
+        """Every message that the room still has, the oldest first."""
+        path = f"/rooms/{urllib.parse.quote(room, safe='')}/messages"
+        after, epoch = 0, ""
+        while True:
+            page = self.request("GET", f"{path}?{urllib.parse.urlencode({'after': after, 'epoch': epoch})}")
+            yield from page["messages"]
+            if not page["more"] or not page["last"]:
+                return
+            after, epoch = page["last"], page["epoch"]
+
+
+def make_task(app):
+    """The task for a Celery app: `notify = make_task(app)`, then `notify.delay(room, message)`."""
+
+    @app.task(bind=True, acks_late=True, max_retries=10)
+    def notify(self, room, message):
+        chat = Antchat(os.environ["ANTCHAT_URL"], os.environ["ANTCHAT_KEY"])
+        try:
+            return chat.post(room, message, idempotency_key=self.request.id)["seq"]
+        except Refused as refused:
+            if refused.retry_after is None:
+                raise
+            raise self.retry(exc=refused, countdown=refused.retry_after)
+        except OSError as lost:  # no answer: the message may be stored, and is not stored twice
+            raise self.retry(exc=lost, countdown=min(60, 2**self.request.retries))
+
+    return notify
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    client = Antchat(os.environ["ANTCHAT_URL"], os.environ["ANTCHAT_KEY"])
+    stored = client.post(sys.argv[1], sys.argv[2], idempotency_key=sys.argv[3] if len(sys.argv) > 3 else None)
+    print(json.dumps(stored))

@@ -1,0 +1,265 @@
+package chatapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/antchat/antchat/server/chat"
+)
+
+// Backend is a program that takes part by calls and not by a socket: it may do
+// everything in every room but in direct ones, of which only its own are open to
+// it. What it is allowed to ask for at all is its caller's to know. Safe for
+// concurrent use.
+//
+// All methods bound their wait for the store by Options.StoreTimeout, and are
+// refused by Options.Shed as sockets are. [ProblemOf] has their errors' codes.
+type Backend struct {
+	api    *API
+	author chat.Author
+}
+
+// Backend makes a back end. id is its own, the same for ever; name is what people
+// see, by the rules of a person's name.
+func (a *API) Backend(id, name string) (*Backend, error) {
+	name, err := a.chat.Limits().Name(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Backend{a, chat.Author{User: chat.UserOfBackend(id), Name: name}}, nil
+}
+
+// As is the same back end under another name.
+func (b *Backend) As(name string) (*Backend, error) {
+	name, err := b.api.chat.Limits().Name(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Backend{b.api, chat.Author{User: b.author.User, Name: name}}, nil
+}
+
+// Barred refuses the subject of a token who is kept out of the chat.
+func (a *API) Barred(ctx context.Context, subject string) error {
+	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
+	defer cancel()
+	s, err := a.sanctions(ctx, chat.UserOfSubject(subject))
+	if err != nil {
+		return err
+	}
+	if until := s.Barred(); !until.IsZero() {
+		return &sanctioned{CodeBanned, until}
+	}
+	return nil
+}
+
+// ProblemOf is what a client is told of an error of this package's.
+func ProblemOf(err error) Problem { return problem(err) }
+
+// begin opens a call: ctx is bounded, and the class not refused now.
+func (b *Backend) begin(ctx context.Context, class Class) (context.Context, context.CancelFunc, error) {
+	if shed := b.api.options.Shed; shed != nil {
+		if after, refused := shed(class); refused {
+			return nil, nil, errOverloaded{after}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.api.options.StoreTimeout)
+	return ctx, cancel, nil
+}
+
+// Room checks and normalises a room's name.
+func (b *Backend) Room(name string) (string, error) {
+	room, err := b.api.chat.Limits().RoomFor(b.author.User, name)
+	if err == nil && chat.IsDirect(room) && chat.Partner(room, b.author.User) == "" {
+		err = chat.ErrForbidden
+	}
+	return room, err
+}
+
+// Check says what [Backend.Send] would refuse of a message, whatever the store
+// says.
+func (b *Backend) Check(room, text, id string) error {
+	l := b.api.chat.Limits()
+	if _, err := b.Room(room); err != nil {
+		return err
+	}
+	if _, err := l.Text(text); err != nil {
+		return err
+	}
+	return l.ID(id)
+}
+
+// Send stores a message; members get it as they get any other. An id makes a
+// repetition safe: ids are the back end's own, within a room.
+func (b *Backend) Send(ctx context.Context, room, text, id string) (chat.Sent, error) {
+	ctx, cancel, err := b.begin(ctx, ClassWrite)
+	if err != nil {
+		return chat.Sent{}, err
+	}
+	defer cancel()
+	if room, err = b.Room(room); err != nil {
+		return chat.Sent{}, err
+	}
+	return b.api.post(ctx, chat.Outgoing{From: b.author, Room: room, Text: text, ID: id})
+}
+
+// SendTo stores a message in the direct room of the back end and the person of a
+// public id, and tells that person's sockets.
+func (b *Backend) SendTo(ctx context.Context, user, text, id string) (chat.Sent, error) {
+	if !chat.IsPublicID(user) {
+		return chat.Sent{}, errNoPublicID
+	}
+	return b.Send(ctx, "@"+user, text, id)
+}
+
+var errNoPublicID = &chat.Invalid{Field: chat.FieldUser, Reason: "must be a user's public id, or sub: and the user's name at the tokens' issuer"}
+
+// History reads a page. Direct rooms are @ and the other one's public id.
+func (b *Backend) History(ctx context.Context, room string, q chat.HistoryQuery) (chat.Page, error) {
+	ctx, cancel, err := b.begin(ctx, ClassRead)
+	if err != nil {
+		return chat.Page{}, err
+	}
+	defer cancel()
+	if room, err = b.Room(room); err != nil {
+		return chat.Page{}, err
+	}
+	if err := b.api.chat.Limits().Epoch(q.Epoch); err != nil {
+		return chat.Page{}, err
+	}
+	return b.api.chat.History(ctx, room, q)
+}
+
+// Rooms lists rooms by page, whatever the rules say of them; direct ones are not
+// listed.
+func (b *Backend) Rooms(ctx context.Context, after string, limit int) (rooms []chat.RoomInfo, more bool, err error) {
+	ctx, cancel, err := b.begin(ctx, ClassRead)
+	if err != nil {
+		return nil, false, err
+	}
+	defer cancel()
+	if after != "" {
+		if after, err = b.api.chat.Limits().Room(after); err != nil {
+			return nil, false, err
+		}
+	}
+	return b.api.chat.ListRooms(ctx, after, limit, func(string) bool { return true })
+}
+
+// Members lists a room's people.
+func (b *Backend) Members(ctx context.Context, room string) (chat.Roster, error) {
+	ctx, cancel, err := b.begin(ctx, ClassRead)
+	if err != nil {
+		return chat.Roster{}, err
+	}
+	defer cancel()
+	if room, err = b.Room(room); err != nil {
+		return chat.Roster{}, err
+	}
+	return b.api.chat.Who(ctx, room)
+}
+
+func (b *Backend) moderator() chat.Moderator { return chat.Moderator{Author: b.author} }
+
+// moderated is the room of something that a moderator does. None is refused for
+// its class: each makes less work.
+func (b *Backend) moderated(ctx context.Context, name string) (string, context.Context, context.CancelFunc, error) {
+	room, err := b.Room(name)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.api.options.StoreTimeout)
+	return room, ctx, cancel, nil
+}
+
+// Remove takes a message out of everybody's view.
+func (b *Backend) Remove(ctx context.Context, room, epoch string, seq uint64) (Entry, error) {
+	room, ctx, cancel, err := b.moderated(ctx, room)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer cancel()
+	if err := b.api.chat.Limits().Epoch(epoch); err != nil {
+		return Entry{}, err
+	}
+	_, epoch, err = b.api.chat.MessageBy(ctx, room, epoch, seq)
+	if err != nil {
+		return Entry{}, err
+	}
+	sent, err := b.api.chat.Remove(ctx, b.moderator(), room, epoch, seq)
+	return entryOf(sent), err
+}
+
+// Sanction is [API.Sanction] in a room of that name.
+func (b *Backend) Sanction(ctx context.Context, kind chat.SanctionKind, room, user, reason string, lasts time.Duration) (Entry, error) {
+	room, ctx, cancel, err := b.moderated(ctx, room)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer cancel()
+	return b.api.Sanction(ctx, b.moderator(), kind, room, user, reason, lasts)
+}
+
+// Pardon is [API.Pardon] in a room of that name.
+func (b *Backend) Pardon(ctx context.Context, kind chat.SanctionKind, room, user string) (Entry, error) {
+	room, ctx, cancel, err := b.moderated(ctx, room)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer cancel()
+	return b.api.Pardon(ctx, b.moderator(), kind, room, user)
+}
+
+// Bar is [API.Bar].
+func (b *Backend) Bar(ctx context.Context, user string, lasts time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, b.api.options.StoreTimeout)
+	defer cancel()
+	return b.api.Bar(ctx, user, lasts)
+}
+
+// Announce tells every socket. It is kept for those who come back within the
+// recovery window, and in no log.
+func (b *Backend) Announce(ctx context.Context, text string) (Announcement, error) {
+	text, err := b.api.chat.Limits().Text(text)
+	if err != nil {
+		return Announcement{}, err
+	}
+	ctx, cancel, err := b.begin(ctx, ClassWrite)
+	if err != nil {
+		return Announcement{}, err
+	}
+	defer cancel()
+	news := Announcement{Message: text, Username: b.author.Name, TS: chat.Milliseconds(time.Now())}
+	if err := b.api.ns.To().EmitEvent(ctx, event(eventAnnouncement, news)); err != nil {
+		return Announcement{}, fmt.Errorf("announce: %w", err)
+	}
+	return news, nil
+}
+
+// post sends what no socket sends.
+func (a *API) post(ctx context.Context, m chat.Outgoing) (chat.Sent, error) {
+	sent, err := a.chat.Send(ctx, m)
+	if err != nil {
+		return chat.Sent{}, err
+	}
+	if a.options.Hooks.Sent != nil {
+		a.options.Hooks.Sent(sent.Duplicate)
+	}
+	a.sentDirect(ctx, m.From, sent)
+	return sent, nil
+}
+
+// sentDirect does what a message in a direct room entails.
+func (a *API) sentDirect(ctx context.Context, from chat.Author, sent chat.Sent) {
+	partner := chat.Partner(sent.Room, from.User)
+	if partner == "" || sent.Duplicate {
+		return
+	}
+	if sent.Seq == 1 { // the beginning: both have the room from now on
+		if err := errors.Join(a.chat.KnowPartner(ctx, partner, sent.Room), a.chat.Know(ctx, from.User, sent.Room)); err != nil {
+			a.options.Logger.Debug("direct room not noted", "err", err)
+		}
+	}
+	a.tellOfDirect(ctx, from, partner, sent)
+}

@@ -1,0 +1,219 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/antchat/antchat/server/chatapi"
+	"github.com/antchat/antchat/server/identity"
+)
+
+// Scope is a set of what a caller may ask for.
+type Scope uint8
+
+// The scopes. None has another one in it.
+const (
+	ScopeRead     Scope = 1 << iota // history, exports, rooms, members
+	ScopeWrite                      // messages
+	ScopeModerate                   // within rooms
+	ScopeAdmin                      // the whole chat: bans, announcements
+)
+
+var scopeNames = []struct {
+	name  string
+	scope Scope
+}{{"read", ScopeRead}, {"write", ScopeWrite}, {"moderate", ScopeModerate}, {"admin", ScopeAdmin}}
+
+// String is the scopes' names.
+func (s Scope) String() string {
+	var names []string
+	for _, one := range scopeNames {
+		if s&one.scope != 0 {
+			names = append(names, one.name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// ParseScope reads one name; ok is false for what is none.
+func ParseScope(name string) (s Scope, ok bool) {
+	for _, one := range scopeNames {
+		if one.name == name {
+			return one.scope, true
+		}
+	}
+	return 0, false
+}
+
+// Key lets a back end in. Several may have one name: they are the same back end,
+// whose old key goes out of use.
+type Key struct {
+	// Name is what people see as the sender.
+	Name string
+	// Hash is the SHA-256 of the key's text, in hexadecimal. A key is long and
+	// random, so a plain hash tells nothing of it.
+	Hash   string
+	Scopes []string
+}
+
+// MaxKeys bounds the keys, each of which is compared at every request.
+const MaxKeys = 100
+
+// keyPrefix begins a key, so that one in the wrong place can be found.
+const keyPrefix = "antchat_"
+
+// maxCredential bounds what a caller shows, in bytes.
+const maxCredential = identity.MaxToken
+
+// NewKey makes a key's text and its hash.
+func NewKey() (text, hash string) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	text = keyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
+	sum := sha256.Sum256([]byte(text))
+	return text, hex.EncodeToString(sum[:])
+}
+
+// key is a checked Key.
+type key struct {
+	hash   [sha256.Size]byte
+	caller *caller
+}
+
+// caller is who asks.
+type caller struct {
+	name    string // of its bucket
+	backend *chatapi.Backend
+	scopes  Scope
+}
+
+func (a *API) readKeys() error {
+	if len(a.options.Keys) > MaxKeys {
+		return fmt.Errorf("at most %d keys", MaxKeys)
+	}
+	for i, k := range a.options.Keys {
+		raw, err := hex.DecodeString(k.Hash)
+		if err != nil || len(raw) != sha256.Size {
+			return fmt.Errorf("key %d: the hash must be a SHA-256 in hexadecimal, as antchat apikey writes it", i+1)
+		}
+		made := key{hash: [sha256.Size]byte(raw), caller: &caller{name: "key " + k.Name}}
+		if slices.ContainsFunc(a.keys, func(other key) bool { return other.hash == made.hash }) {
+			return fmt.Errorf("key %d: the hash is another key's as well", i+1)
+		}
+		if made.caller.scopes, err = parseScopes(k.Scopes); err != nil || made.caller.scopes == 0 {
+			return fmt.Errorf("key %d: scopes are one or more of read, write, moderate, admin", i+1)
+		}
+		if made.caller.backend, err = a.chat.Backend(k.Name, k.Name); err != nil {
+			return fmt.Errorf("key %d: the name is seen by people: %w", i+1, err)
+		}
+		a.keys = append(a.keys, made)
+	}
+	return nil
+}
+
+func parseScopes(names []string) (all Scope, err error) {
+	for _, name := range names {
+		one, ok := ParseScope(name)
+		if !ok {
+			return 0, errors.New("no scope")
+		}
+		all |= one
+	}
+	return all, nil
+}
+
+var errUnauthorized = failure{code: CodeUnauthorized, detail: "an API key is needed: Authorization: Bearer KEY"}
+
+// admit says who asks. Whoever shows a key that is good is never made to wait for
+// the attempts of others behind the same address.
+func (a *API) admit(r *http.Request) (*caller, error) {
+	shown := r.Header.Values("Authorization")
+	credential := ""
+	if len(shown) == 1 {
+		if scheme, rest, _ := strings.Cut(shown[0], " "); strings.EqualFold(scheme, "Bearer") {
+			credential = strings.TrimSpace(rest)
+		}
+	}
+	if credential != "" && len(credential) <= maxCredential {
+		sum := sha256.Sum256([]byte(credential))
+		var found *caller
+		for _, k := range a.keys { // all of them, each in the same time
+			if subtle.ConstantTimeCompare(k.hash[:], sum[:]) == 1 {
+				found = k.caller
+			}
+		}
+		if found != nil {
+			return found, nil
+		}
+	}
+	network := chatapi.Network(a.options.Address(r))
+	now := time.Now()
+	if a.options.Tokens != nil && credential != "" && !strings.HasPrefix(credential, keyPrefix) {
+		// Checking a signature costs more than a hash.
+		if wait := a.attempts.empty(network, now); wait > 0 {
+			return nil, failure{code: CodeRateLimited, detail: "too many refused attempts", retryAfter: wait}
+		}
+		c, err := a.bearer(r.Context(), credential)
+		if err == nil {
+			return c, nil
+		}
+		if !errors.Is(err, identity.ErrInvalid) && !errors.Is(err, identity.ErrExpired) {
+			return nil, err
+		}
+		if wait := a.attempts.take(network, 1, now); wait > 0 {
+			return nil, failure{code: CodeRateLimited, detail: "too many refused attempts", retryAfter: wait}
+		}
+		return nil, err
+	}
+	if wait := a.attempts.take(network, 1, now); wait > 0 {
+		return nil, failure{code: CodeRateLimited, detail: "too many refused attempts", retryAfter: wait}
+	}
+	return nil, errUnauthorized
+}
+
+// bearer is whoever shows a token. As a sender it is a back end, and not the user
+// whom the token speaks of.
+func (a *API) bearer(ctx context.Context, token string) (*caller, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
+	defer cancel()
+	id, err := a.options.Tokens.Authenticate(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	c := &caller{name: "token " + id.Subject}
+	value, _ := id.Claims.Find(a.options.Claim)
+	switch value := value.(type) {
+	case string:
+		for _, name := range strings.Fields(value) {
+			one, _ := ParseScope(name)
+			c.scopes |= one
+		}
+	case []any:
+		for _, name := range value {
+			text, _ := name.(string)
+			one, _ := ParseScope(text)
+			c.scopes |= one
+		}
+	}
+	if c.scopes == 0 {
+		return nil, failure{code: CodeScopeMissing, detail: "the token has no scope here"}
+	}
+	if err := a.chat.Barred(ctx, id.Subject); err != nil {
+		return nil, err
+	}
+	c.backend, err = a.chat.Backend("token\x00"+id.Subject, id.Name)
+	if err != nil { // a name that nobody may have
+		c.backend, err = a.chat.Backend("token\x00"+id.Subject, "API")
+	}
+	return c, err
+}
