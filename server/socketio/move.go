@@ -77,6 +77,9 @@ func (c *Client) Pack(ctx context.Context) ([]byte, error) {
 	m := moved{Msgpack: c.msgpack}
 	for _, s := range c.sockets() {
 		s.awaitIdle(ctx)
+		if s.over() {
+			continue // refused, or left: that is known to the client, or on its way
+		}
 		x, err := s.pack(ctx)
 		if err != nil {
 			return nil, err
