@@ -49,6 +49,79 @@ test("axe finds nothing, in light and dark, wide and narrow", async () => {
   }
 });
 
+// What a screen reader goes through, from the top.
+const outline = `
+- link "Skip to the message box":
+  - /url: "#text"
+- navigation "Rooms":
+  - strong: Antchat
+  - heading "Your rooms" [level=2]
+  - list:
+    - listitem:
+      - button "# lobby"
+    - listitem:
+      - button "# ROOM"
+      - button "Leave ROOM": ×
+  - text: Join or create a room
+  - textbox "Join or create a room"
+  - button "Join"
+  - heading "Other rooms" [level=2]
+  - text: You are Mina
+  - button "Use another name"
+  - button "Notify me"
+  - text: Language
+  - combobox "Language":
+    - option "English" [selected]
+    - option "한국어"
+- main:
+  - heading "ROOM" [level=1]
+  - status: Connected
+  - button "Search"
+  - button "2 people here"
+  - region "Messages":
+    - list:
+      - listitem: This is where ROOM begins.
+      - listitem: Today
+      - listitem:
+        - text: Mina
+        - paragraph: hello
+        - time: TIME
+        - button "Remove message": ×
+      - listitem:
+        - text: Olu
+        - paragraph: good morning
+        - time: TIME
+  - paragraph
+  - text: Message
+  - textbox "Message":
+    - /placeholder: Message ROOM
+  - button "Send"
+- complementary "Who is here":
+  - heading "Who is here" [level=2]
+  - text: "2"
+  - list:
+    - listitem: Mina you
+    - listitem:
+      - button "Olu Write a direct message"
+- paragraph: "Olu: good morning"
+`.trim();
+
+test("a screen reader finds its way through the main view, and hears what comes", async () => {
+  const room = newRoom();
+  const mina = await person("Mina", { room });
+  const olu = await person("Olu", { room });
+  await say(mina, "hello");
+  await line(olu, "hello").waitFor();
+  await say(olu, "good morning");
+  const found = async () =>
+    (await mina.locator("#chat").ariaSnapshot())
+      .replace(/(heading "Other rooms".*\n)[^]*?(?=  - text: You are)/, "$1") // those of other tests
+      .replaceAll(room, "ROOM")
+      .replaceAll(/time: .*/g, "time: TIME");
+  await until(async () => (await found()) === outline, "the outline", 10_000).catch(() => {});
+  assert.equal(await found(), outline);
+});
+
 test("a first load is under 150 KB, and all of it from here", async () => {
   const page = await (await profile()).newPage();
   const session = await page.context().newCDPSession(page);
