@@ -10,6 +10,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY adapter adapter
+COPY docs docs
 COPY server server
 COPY web web
 ARG TARGETOS

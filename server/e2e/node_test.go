@@ -25,6 +25,9 @@ func TestInteropLife(t *testing.T) { runNode(t, nil, "interop/life.test.mjs") }
 // TestInteropAuth: tokens, their end, and an issuer's keys.
 func TestInteropAuth(t *testing.T) { runNode(t, nil, "interop/auth.test.mjs") }
 
+// TestInteropAPI: back ends over HTTP and clients, on two nodes.
+func TestInteropAPI(t *testing.T) { runNode(t, nil, "interop/api.test.mjs") }
+
 // The same without sticky sessions: three nodes over one Redis, behind a proxy
 // that gives each request to the next one.
 

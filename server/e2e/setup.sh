@@ -89,6 +89,7 @@ look() {
   if ! find_node >/dev/null; then need "Node $node_least or newer (https://nodejs.org, or set ANTCHAT_TEST_NODE)" nodejs; fi
   if ! find_redis >/dev/null; then need "redis-server (or set ANTCHAT_TEST_REDIS)" redis-server; fi
   if ! find_promtool >/dev/null; then need "promtool (or set ANTCHAT_TEST_PROMTOOL)" prometheus; fi
+  if ! has python3; then need "python3" python3; fi
   if ! has haproxy && ! [ -x /usr/sbin/haproxy ]; then need "haproxy" haproxy; fi
   if ! find_chrome >/dev/null; then need "Chromium (or set ANTCHAT_TEST_CHROME)" chromium; fi
   if ! font ko || ! font ja; then need "a CJK font" fontconfig fonts-noto-cjk; fi

@@ -1,0 +1,133 @@
+// The HTTP API of two nodes over one Redis, with unmodified clients on both.
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { process_ } from "./antchat.mjs";
+import { call, closeAll, collect, connect, latest, next, until, versions, ways } from "./clients.mjs";
+import { redis } from "./redis.mjs";
+
+const websocket = ways[1];
+const key = "antchat_" + randomBytes(32).toString("base64url");
+const settings = {
+  ANTCHAT_API_KEYS: JSON.stringify([
+    { name: "worker", hash: createHash("sha256").update(key).digest("hex"), scopes: ["read", "write", "moderate", "admin"] },
+  ]),
+};
+
+/** @type {any} */
+let store;
+/** @type {any[]} */
+let nodes = [];
+beforeEach(async () => {
+  store = await redis();
+  nodes = await Promise.all([0, 1].map(() => process_({ ...settings, REDIS_URL: store.url })));
+});
+afterEach(async () => {
+  closeAll();
+  await Promise.all(nodes.map((node) => node.remove()));
+  await store.stop();
+});
+
+/**
+ * One request with the key.
+ * @param {any} node
+ * @param {string} method
+ * @param {string} path
+ * @param {any} [body]
+ * @param {Record<string, string>} [headers]
+ */
+async function api(node, method, path, body, headers = {}) {
+  const response = await fetch(`${node.url}/api/v1${path}`, {
+    method,
+    headers: { authorization: `Bearer ${key}`, ...(body ? { "content-type": "application/json" } : {}), ...headers },
+    body: body && JSON.stringify(body),
+  });
+  const text = await response.text();
+  return { status: response.status, text, json: text.startsWith("{") && !text.includes("}\n{") ? JSON.parse(text) : undefined };
+}
+
+describe("the HTTP API", () => {
+  test("posts once and in order, whichever node is asked", async () => {
+    const readers = [
+      await connect(latest, websocket, nodes[0].url),
+      await connect(latest, ways[0], nodes[1].url),
+      await connect(versions[1], websocket, nodes[1].url),
+    ];
+    const heard = readers.map((socket) => collect(socket, "new message"));
+    const want = [];
+    for (let i = 0; i < 20; i++) {
+      const [node, other] = i % 2 ? nodes : [nodes[1], nodes[0]];
+      const first = await api(node, "POST", "/rooms/lobby/messages", { message: `m${i}`, username: "Job" }, { "idempotency-key": `k${i}` });
+      const again = await api(other, "POST", "/rooms/lobby/messages", { message: `m${i}`, username: "Job" }, { "idempotency-key": `k${i}` });
+      assert.equal(first.status, 201, first.text);
+      assert.equal(again.status, 200, again.text);
+      assert.equal(again.json.seq, first.json.seq);
+      assert.equal(again.json.duplicate, true);
+      want.push([i + 1, `m${i}`, "Job"]);
+    }
+    const batch = await api(nodes[0], "POST", "/rooms/lobby/messages", { messages: [{ message: "a" }, { message: "b" }] });
+    assert.deepEqual(batch.json.messages.map((m) => m.seq), [21, 22]);
+    want.push([21, "a", "worker"], [22, "b", "worker"]);
+    for (const got of heard) {
+      await got.atLeast(want.length);
+      assert.deepEqual(got.map(([m]) => [m.seq, m.message, m.username]), want);
+    }
+    const page = await api(nodes[1], "GET", "/rooms/lobby/messages?limit=5&after=3");
+    assert.deepEqual(page.json.messages.map((m) => m.seq), [4, 5, 6, 7, 8]);
+    const lines = (await api(nodes[1], "GET", "/rooms/lobby/export")).text.trim().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(lines.filter((l) => l.message).map((l) => [l.message.seq, l.message.message, l.message.username]), want);
+    assert.ok(lines.at(-1).end && lines.at(-1).cursor);
+  });
+
+  test("moderates, tells one user and all, and bans on the other node", async () => {
+    const [ann, bob] = [await connect(latest, websocket, nodes[0].url), await connect(latest, websocket, nodes[1].url)];
+    const me = await call(ann, "add user", "Ann");
+    await call(bob, "add user", "Bob");
+    const members = await api(nodes[1], "GET", "/rooms/lobby/members");
+    assert.deepEqual(members.json.users.map((u) => u.username).sort(), ["Ann", "Bob"]);
+
+    const sent = await call(ann, "new message", "regrettable");
+    const removed = next(bob, "message removed");
+    assert.equal((await api(nodes[1], "DELETE", `/rooms/lobby/messages/${sent.seq}?epoch=${sent.epoch}`)).status, 200);
+    assert.equal((await removed)[0].removed, sent.seq);
+
+    const told = next(ann, "direct message");
+    const direct = await api(nodes[1], "POST", `/users/${me.user}/messages`, { message: "for you alone" });
+    assert.equal(direct.status, 201, direct.text);
+    const [news] = await told;
+    assert.equal(news.username, "worker");
+    const joined = await call(ann, "join room", { room: news.room });
+    assert.deepEqual(joined.messages.map((m) => m.message), ["for you alone"]);
+    await call(ann, "new message", { room: news.room, message: "thank you" });
+    const answers = await api(nodes[0], "GET", `/rooms/@${me.user}/messages`);
+    assert.deepEqual(answers.json.messages.map((m) => m.message), ["for you alone", "thank you"]);
+    const stranger = await call(bob, "join room", { room: news.room });
+    assert.equal(stranger.error.code, "forbidden");
+
+    const all = [ann, bob].map((socket) => next(socket, "announcement"));
+    assert.equal((await api(nodes[0], "POST", "/announcements", { message: "closing at noon" })).status, 201);
+    for (const [announcement] of await Promise.all(all)) {
+      assert.equal(announcement.message, "closing at noon");
+    }
+
+    assert.equal((await api(nodes[1], "PUT", `/rooms/lobby/mutes/${me.user}`, { for: 600 })).status, 200);
+    await until(async () => (await call(ann, "new message", "still here?")).error?.code === "muted", "the mute to hold");
+    const ended = next(ann, "session ended");
+    const gone = next(ann, "disconnect");
+    assert.equal((await api(nodes[1], "PUT", `/bans/${me.user}`, { for: 600 })).status, 204);
+    assert.equal((await ended)[0].code, "banned");
+    await gone;
+  });
+
+  test("is documented where it is, and off without a key", async () => {
+    const yaml = await fetch(`${nodes[0].url}/api/v1/openapi.yaml`);
+    assert.match(await yaml.text(), /^# Made[^\n]*\nopenapi: 3\.1/);
+    const page = await fetch(`${nodes[0].url}/api/v1/docs`);
+    assert.match(page.headers.get("content-security-policy") ?? "", /default-src 'none'/);
+    assert.equal((await api(nodes[0], "GET", "/rooms", undefined, { authorization: "Bearer nobody" })).status, 401);
+    const off = await process_({});
+    nodes.push(off);
+    assert.equal((await fetch(`${off.url}/api/v1/docs`)).status, 404);
+    assert.equal((await fetch(`${off.url}/api/v1/rooms`, { headers: { authorization: `Bearer ${key}` } })).status, 404);
+  });
+});
