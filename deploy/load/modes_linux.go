@@ -70,19 +70,33 @@ func (r *runner) run(ctx context.Context) error {
 		return err
 	}
 	// What is still under way, and who is still away.
-	return r.loop(ctx, time.Now().Add(10*time.Second), r.quiet(), nil)
+	return r.loop(ctx, time.Now().Add(r.o.Grace), r.whole(), nil)
 }
 
-// quiet says whether everything that was sent has arrived: nothing new came
-// for half a second, and everybody is back.
-func (r *runner) quiet() func() bool {
-	last, since := -1, time.Now()
+// whole says whether everybody is back and has got everything. It looks ten
+// times a second.
+func (r *runner) whole() func() bool {
+	var last time.Time
 	return func() bool {
-		got := int(r.watch.deliveries) + r.counts.deliveriesTick
-		if got != last || len(r.again) > 0 || r.opening > 0 {
-			last, since = got, time.Now()
+		now := time.Now()
+		if now.Sub(last) < 100*time.Millisecond {
+			return false
 		}
-		return time.Since(since) > 500*time.Millisecond
+		last = now
+		for _, m := range r.members {
+			if m.slow {
+				continue
+			}
+			if !m.ready || len(m.unacked) > 0 {
+				return false
+			}
+			for _, at := range m.in {
+				if !at.track.whole(at.room.head) {
+					return false
+				}
+			}
+		}
+		return true
 	}
 }
 

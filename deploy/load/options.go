@@ -26,6 +26,7 @@ type options struct {
 	WarmUp     time.Duration `json:"warm_up_ns"`
 	Duration   time.Duration `json:"duration_ns"`
 	Limit      time.Duration `json:"limit_ns"`
+	Grace      time.Duration `json:"grace_ns"`
 	Opening    int           `json:"opening"`
 	Sources    int           `json:"sources"`
 	Revision   string        `json:"revision"`
@@ -78,6 +79,7 @@ func parseOptions(args []string) (*options, error) {
 	f.DurationVar(&o.WarmUp, "warm-up", 2*time.Second, "what goes before the measured time")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "measured time")
 	f.DurationVar(&o.Limit, "limit", 10*time.Minute, "the whole run ends after this, whatever happens")
+	f.DurationVar(&o.Grace, "grace", 15*time.Second, "how long after the measured time something may still arrive before it counts as lost")
 	f.IntVar(&o.Opening, "opening", 64, "handshakes under way at a time")
 	f.IntVar(&o.Sources, "sources", 1, "loopback addresses to come from: each has some 28,000 ports for each server")
 	f.StringVar(&o.Revision, "revision", "4", "of Engine.IO: 4, 3 or mixed")
@@ -176,7 +178,7 @@ func (o *options) check() error {
 		within("clients", float64(o.Clients), 1, mostClients), within("rooms", float64(o.Rooms), 1, float64(min(o.Clients, mostRooms))),
 		within("rate", o.Rate, 0, 1e6), within("window", float64(o.Window), 1, 10_000), within("size", float64(o.Size), headSize, 60_000),
 		within("warm-up", o.WarmUp.Seconds(), 0, 600), within("duration", o.Duration.Seconds(), 0.1, mostDuration.Seconds()),
-		within("limit", o.Limit.Seconds(), 1, (mostDuration+10*time.Minute).Seconds()), within("opening", float64(o.Opening), 1, 10_000),
+		within("limit", o.Limit.Seconds(), 1, (mostDuration+10*time.Minute).Seconds()), within("grace", o.Grace.Seconds(), 0, 600), within("opening", float64(o.Opening), 1, 10_000),
 		within("sources", float64(o.Sources), 1, 250), within("slow", o.Slow, 0, 0.9), within("backoff", o.Backoff.Seconds(), 0, 60),
 	)
 	if err != nil {

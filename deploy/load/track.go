@@ -107,6 +107,15 @@ func (t *track) listed(n uint64, v *verdicts) {
 	delete(t.missing, n)
 }
 
+// whole says whether all came, up to the room's last number.
+func (t *track) whole(head uint64) bool {
+	if !t.begun {
+		return true
+	}
+	t.pass()
+	return len(t.missing) == 0 && t.last >= head
+}
+
 // end counts what never came, up to the room's last number.
 func (t *track) end(head uint64, v *verdicts) {
 	if !t.begun {
