@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/antchat/antchat/server/config"
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // redisServer starts a redis-server that keeps nothing and gives its address.
@@ -21,13 +22,11 @@ func redisServer(t *testing.T, args ...string) string {
 	if err != nil {
 		t.Fatal("redis-server is missing (Debian: apt-get install redis-server)")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Addr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
 	_, port, _ := net.SplitHostPort(addr)
-	_ = l.Close()
 	cmd := exec.Command(path, append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(), "--save", "", "--maxmemory", "64mb"}, args...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

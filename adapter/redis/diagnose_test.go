@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // diagnosed runs Diagnose and gives the verdicts by subject, checking that
@@ -115,7 +117,7 @@ func anyAdvice(all map[string]Finding, text string) bool {
 }
 
 func TestDiagnoseWhatIsNotThere(t *testing.T) {
-	port, err := freePort()
+	port, err := loopback.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/adaptertest"
 	"github.com/antchat/antchat/adapter/redis/official"
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // startCluster starts three primaries and returns their addresses.
@@ -34,7 +35,7 @@ func startClusterOf(t testing.TB, n int, args ...string) (servers []*server) {
 	t.Helper()
 	var addrs []string
 	for range n {
-		bus, err := freePort()
+		bus, err := loopback.Port()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +113,7 @@ func startSentinel(t testing.TB) *sentinels {
 	r := ownServer(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "sentinel.conf")
-	own, err := freePort()
+	own, err := loopback.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

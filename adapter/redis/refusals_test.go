@@ -21,6 +21,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // TestRefusedByMISCONF lets a save fail: Redis then takes no writes.
@@ -110,7 +111,7 @@ func TestRefusedByLOADING(t *testing.T) {
 func TestRefusedByMASTERDOWN(t *testing.T) {
 	s := ownServer(t, "--replica-serve-stale-data", "no")
 	a, m := refusedNode(t, s)
-	nobody, err := freePort()
+	nobody, err := loopback.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/antchat/antchat/server/e2e/loopback"
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
@@ -73,15 +74,6 @@ func (l *lazyServer) stop() {
 	}
 }
 
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
-}
-
 // startServer starts a redis-server with a file that is synced at every write.
 func startServer(dir string, args ...string) (*server, error) {
 	path, err := exec.LookPath("redis-server")
@@ -93,7 +85,7 @@ func startServer(dir string, args ...string) (*server, error) {
 			return nil, err
 		}
 	}
-	port, err := freePort()
+	port, err := loopback.Port()
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // selfSigned writes a certificate for 127.0.0.1 that is its own authority.
@@ -49,7 +51,7 @@ func selfSigned(t *testing.T) (cert, key string) {
 
 func TestTLS(t *testing.T) {
 	cert, key := selfSigned(t)
-	port, err := freePort()
+	port, err := loopback.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

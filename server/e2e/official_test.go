@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // TestOfficial: nodes of ours and Node servers with the official Redis adapter
@@ -37,12 +39,10 @@ func adminHash(t *testing.T) string {
 func startRedis(t *testing.T) string {
 	t.Helper()
 	program := cmp.Or(os.Getenv("ANTCHAT_TEST_REDIS"), "redis-server")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Addr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 	if err := cmd.Start(); err != nil {

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // deadline ends a wait that has failed. It is no measure of speed: the machine
@@ -66,15 +68,12 @@ func newProcess(t *testing.T, bin string) *process {
 	t.Helper()
 	// A port that is free now: the server must come back to the same one, so it
 	// cannot choose by itself.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Addr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, bin: bin, addr: l.Addr().String(), log: &logBuffer{}}
+	p := &process{t: t, bin: bin, addr: addr, log: &logBuffer{}}
 	p.url = "http://" + p.addr
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		p.kill()
 		if said := p.log.String(); disaster.MatchString(said) {

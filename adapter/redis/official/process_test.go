@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/antchat/antchat/server/e2e/loopback"
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
@@ -33,12 +34,10 @@ func startRedis(t *testing.T, args ...string) string {
 		program = "redis-server"
 	}
 	for try := 0; ; try++ {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		addr, err := loopback.Addr()
 		if err != nil {
 			t.Fatal(err)
 		}
-		addr := l.Addr().String()
-		_ = l.Close()
 		_, port, _ := net.SplitHostPort(addr)
 		cmd := exec.Command(program, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)...)
 		if err := cmd.Start(); err != nil {

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // deadline ends a wait that has failed. It is no measure of speed: the machine
@@ -174,17 +176,6 @@ type server struct {
 	addr string // host:port
 }
 
-// freeAddr is an address that is free now: a server must come back to the same
-// one, so it cannot choose by itself.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String(), nil
-}
-
 // cleanEnv is the environment without settings of the caller's own shell.
 func cleanEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
@@ -195,7 +186,7 @@ func cleanEnv() []string {
 // newServer is not started yet. Settings are environment names without the
 // prefix, such as DATA_DIR.
 func newServer(name, bin string, settings map[string]string) (*server, error) {
-	addr, err := freeAddr()
+	addr, err := loopback.Addr()
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // What Redis logs when it closes a client whose output has piled up.
@@ -29,7 +31,7 @@ type store struct {
 
 // newStore is not started yet. fsync is always or everysec.
 func newStore(dir, fsync string) (*store, error) {
-	addr, err := freeAddr()
+	addr, err := loopback.Addr()
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // sentinel is a Sentinel with two stores: who of them is the primary changes
@@ -37,7 +39,7 @@ func newSentinel(ctx context.Context, dir, fsync string) (_ *sentinel, err error
 		// A promoted replica has nobody until its predecessor is back.
 		s.stores[i].argv = append(s.stores[i].argv, "--repl-diskless-sync-delay", "0")
 	}
-	if s.addr, err = freeAddr(); err != nil {
+	if s.addr, err = loopback.Addr(); err != nil {
 		return nil, err
 	}
 	host, port, _ := net.SplitHostPort(s.stores[0].addr)
