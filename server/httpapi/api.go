@@ -224,6 +224,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) (operation string, e
 	if c.query, err = c.route.readQuery(r.URL.RawQuery); err != nil {
 		return operation, err
 	}
+	if c.route.body == nil {
+		defer c.unlimited()()
+	}
 	if c.route.stream != nil {
 		return operation, c.route.stream(c)
 	}
@@ -235,6 +238,20 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) (operation string, e
 	}
 	writeJSON(w, status, answer)
 	return operation, nil
+}
+
+// unlimited takes the limit of reading back: net/http reads on to notice that the
+// client has left, and would take a limit that passes for that. What it returns
+// sets it again, for what net/http reads of a body that nobody wanted.
+func (c *call) unlimited() (limited func()) {
+	control := http.NewResponseController(c.w)
+	set := func(t time.Time) {
+		if err := control.SetReadDeadline(t); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			c.api.options.Logger.Debug("read deadline", "err", err) // the connection is gone
+		}
+	}
+	set(time.Time{})
+	return func() { set(time.Now().Add(c.api.options.BodyTimeout)) }
 }
 
 // charge takes n from a caller's bucket.

@@ -493,6 +493,46 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// An export goes on for longer than a body may take, and ends with its client.
+func TestLongExport(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.BodyTimeout, o.Rate, o.Burst, o.Hooks = 100*time.Millisecond, 4, 1, Hooks{} })
+	for i := range 450 {
+		if _, err := f.api.keys[4].caller.backend.Send(t.Context(), "r", fmt.Sprint(i), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(f.api)
+	defer server.Close()
+	get := func(ctx context.Context) *http.Response {
+		r, err := http.NewRequestWithContext(ctx, "GET", server.URL+Prefix+"/rooms/r/export", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+f.keys["worker"])
+		answer, err := server.Client().Do(r)
+		if err != nil || answer.StatusCode != 200 {
+			t.Fatal(answer, err)
+		}
+		return answer
+	}
+	whole := get(t.Context())
+	defer func() { _ = whole.Body.Close() }()
+	all, err := io.ReadAll(whole.Body)
+	if err != nil || bytes.Count(all, []byte(`{"message":{`)) != 450 || !bytes.Contains(all, []byte(`"end":true`)) {
+		t.Errorf("%d bytes, %v: …%s", len(all), err, all[max(0, len(all)-200):])
+	}
+	time.Sleep(300 * time.Millisecond) // for the bucket
+	ctx, leave := context.WithCancel(t.Context())
+	left := get(ctx)
+	leave()
+	_ = left.Body.Close()
+	for end := time.Now().Add(patience); len(f.api.exports) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the export goes on without its client")
+		}
+	}
+}
+
 // blocked is a client that reads nothing.
 type blocked struct {
 	http.ResponseWriter

@@ -108,6 +108,7 @@ func (c *call) decode(v any) error {
 	case err != nil:
 		return failure{code: CodeBadRequest, detail: "the body did not come in full, or not in time"}
 	}
+	c.unlimited() // there is nothing left to read
 	if len(body) == 0 {
 		if _, optional := v.(*Sanction); optional {
 			return nil
