@@ -15,6 +15,11 @@
 //	           with its default settings: everyone in the lobby, log and session
 //	           records on disk
 //
+//	abuse      the program with its default limits: 200 people in the lobby, and
+//	           their p99 with and without one more, in turn, who sends 1,000
+//	           messages a second: in another room, and there, where it gets as
+//	           many through as it may. Others have no such limits and are not asked
+//
 // With several nodes, and a redis-server of their own on the second core that
 // keeps nothing on disk (Node's with @socket.io/redis-adapter, classic):
 //

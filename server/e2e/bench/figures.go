@@ -94,6 +94,14 @@ var rows = []struct {
 	{key: "rooms busy last", label: "  the last node, without a member in them", digits: 2, limit: 1},
 	{key: "rooms own others", label: "250 rooms of the last node busy: % of a core, each of the three others", digits: 2, limit: 1},
 	{key: "rooms own last", label: "  the last node", digits: 2},
+	{key: "abuse calm p50", label: "the program, 200 people in the lobby, 50 messages a second: p50 ms", digits: 1},
+	{key: "abuse calm p99", label: "  p99 ms", digits: 1},
+	{key: "abuse elsewhere p99", label: "  one more asks 1,000 times a second in another room: p99 ms", digits: 1},
+	{key: "abuse elsewhere change", label: "    change, %", digits: 1, limit: 20},
+	{key: "abuse fair p99", label: "  one more writes in the lobby as much as it may, 50 a second: p99 ms", digits: 1},
+	{key: "abuse flood p99", label: "  and asks 1,000 times a second: p99 ms", digits: 1},
+	{key: "abuse flood beyond", label: "    change by what is refused, %", digits: 1, limit: 20},
+	{key: "abuse flood change", label: "    change in all, what it may write included, %", digits: 1},
 }
 
 func (f *figures) print(w io.Writer) error {

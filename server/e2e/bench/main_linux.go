@@ -123,11 +123,14 @@ func bench(ctx context.Context) error {
 				if !ok || peer == "program" {
 					return fmt.Errorf("-peers: %q is not one of node, antchat, bare", peer)
 				}
-				if peer == "bare" && !measure.bare {
+				if peer == "bare" && !measure.bare || measure.ours && peer != "antchat" {
 					continue
 				}
 				if measure.program && peer == "antchat" {
-					argv = append(slices.Clip(servers["program"]), filepath.Join(dir, fmt.Sprintf("data-%d", run)))
+					argv = append(slices.Clip(servers["program"]), filepath.Join(dir, fmt.Sprintf("data-%s-%d", name, run)))
+					if measure.ours {
+						argv = append(argv, "--fairness.mode=on") // which startServer turns off
+					}
 				} else if o.profile != "" && peer == "antchat" {
 					argv = append(slices.Clip(argv), "-profile", filepath.Join(o.profile, fmt.Sprintf("%s-%d-{node}.prof", name, run)))
 				}

@@ -18,12 +18,13 @@ type measurement struct {
 	// program: ours is the program that a user runs, not the two handlers.
 	program bool
 	bare    bool // the bare server has it too
+	ours    bool // nobody else has it
 	run     func(ctx context.Context, f *fleet, l *load, o options, add func(key string, value float64)) error
 }
 
 // measurements by name, and their order.
 var (
-	order        = []string{"saturated", "paced", "many-saturated", "many-paced", "idle", "lobby", "alone", "fleet-saturated", "fleet-paced", "rooms"}
+	order        = []string{"saturated", "paced", "many-saturated", "many-paced", "idle", "lobby", "alone", "fleet-saturated", "fleet-paced", "rooms", "abuse"}
 	measurements = map[string]measurement{
 		"saturated":       {nodes: 1, bare: true, run: spread("saturated", 1, 1000, fanOut{Window: 8})},
 		"paced":           {nodes: 1, bare: true, run: spread("paced", 1, 1000, fanOut{Rate: 20})},
@@ -35,6 +36,7 @@ var (
 		"fleet-saturated": {nodes: 2, run: spread("fleet-saturated", 1, 1000, fanOut{Window: 8})},
 		"fleet-paced":     {nodes: 2, run: spread("fleet-paced", 1, 1000, fanOut{Rate: 15})},
 		"rooms":           {nodes: 4, run: manyRooms},
+		"abuse":           {nodes: 1, program: true, ours: true, run: abuse},
 	}
 )
 
