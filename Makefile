@@ -15,7 +15,7 @@ TOOLS         := $(CACHE)/tools.env
 LINTER_VERSION := v2.15.0
 LINTER        := $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 
-.PHONY: help run build test lint fuzz alloc bench faults interop check-js check-deploy setup clean
+.PHONY: help run build test lint fuzz alloc bench bench-go bench-check faults interop check-js check-deploy setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,7 @@ lint: $(LINTER) ## gofmt, go vet, golangci-lint
 	$(GO) vet ./...
 	$(LINTER) run ./...
 	cd deploy/check; $(GO) vet ./...; $(LINTER) run -c ../../.golangci.yml ./...
+	cd server/e2e/bench/peers; $(GO) vet ./...; $(LINTER) run -c ../../../../.golangci.yml ./...
 
 # Outside go.mod, so that its dependencies are not the project's.
 $(LINTER):
@@ -56,9 +57,16 @@ fuzz: ## every FuzzX for FUZZTIME each (3s)
 	done < <(find adapter deploy/load server web -name node_modules -prune -o -name '*_test.go' -print0 | sort -z | xargs -0 grep -oE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func /:/'); \
 	[ $$found = 1 ] || { echo "no FuzzX found"; exit 1; }
 
-bench: setup ## benchmarks, then the whole server beside Node's
+bench-go: ## the packages' own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./adapter/... ./server/...
-	. $(TOOLS); $(GO) run ./server/e2e/bench
+
+bench: setup ## the whole server beside others; writes docs/benchmarks.md, its plots, the README's figures
+	. $(TOOLS); $(GO) run ./server/e2e/bench -record . $(ARGS)
+
+# A run of three, of what matters most. A ratio may be a quarter worse than the
+# recorded one: -tolerance in ARGS.
+bench-check: setup ## measure again; fails if a ratio is worse than in docs/benchmarks.json
+	. $(TOOLS); $(GO) run ./server/e2e/bench -only saturated,paced,many-saturated,many-paced,idle -peers node,antchat,bare -check docs/benchmarks.json $(ARGS)
 
 faults: setup ## kill, cut and pause real servers under load; settings in ARGS, such as ARGS='-only redis-kill'
 	. $(TOOLS); $(GO) run ./server/e2e/faults $(ARGS)

@@ -14,14 +14,14 @@ import (
 	"github.com/antchat/antchat/deploy/load/swarm"
 )
 
-// load is many raw WebSocket clients (Engine.IO 4, Socket.IO 5) and what they
-// have to get. The first thing that goes wrong with one of them ends the
+// load is many raw WebSocket clients and what they have to get. The first thing that goes wrong with one of them ends the
 // measurement.
 type load struct {
-	swarm   *swarm.Swarm
-	clients []client
-	rooms   []room
-	failed  error // of a client
+	swarm    *swarm.Swarm
+	revision int // of Engine.IO that its clients speak
+	clients  []client
+	rooms    []room
+	failed   error // of a client
 
 	ready   int // clients that are connected (and have joined, where asked)
 	opening int // handshakes under way
@@ -59,8 +59,8 @@ type client struct {
 	seen  []uint64 // one bit per message number
 }
 
-func newLoad(spin bool) (*load, error) {
-	l := &load{latency: newHistogram(), first: newHistogram()}
+func newLoad(revision int, spin bool) (*load, error) {
+	l := &load{revision: revision, latency: newHistogram(), first: newHistogram()}
 	var err error
 	l.swarm, err = swarm.New(l, swarm.Options{Spin: spin})
 	return l, err
@@ -69,7 +69,7 @@ func newLoad(spin bool) (*load, error) {
 // newHistogram takes durations in µs of up to a minute, to three digits.
 func newHistogram() *hdr.Histogram { return hdr.New(1, time.Minute.Microseconds(), 3) }
 
-func record(h *hdr.Histogram, d time.Duration) {
+func observe(h *hdr.Histogram, d time.Duration) {
 	// Beyond a minute is a minute.
 	_ = h.RecordValue(min(max(d.Microseconds(), 1), time.Minute.Microseconds()))
 }
@@ -97,7 +97,8 @@ func (l *load) connect(ctx context.Context, places []place, atOnce int) error {
 		for l.opening < atOnce && len(l.clients) < all {
 			p := places[len(l.clients)-before]
 			c := l.swarm.NewClient(len(l.clients), swarm.Place{
-				Server: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p.port)),
+				Server:   netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p.port)),
+				Revision: l.revision,
 			})
 			if err := c.Open(); err != nil {
 				return err
@@ -165,9 +166,9 @@ func (l *load) Event(of *swarm.Client, array []byte, now time.Time) {
 	c.seen[n/64] |= 1 << (n % 64)
 	l.delivered++
 	m := &l.messages[n]
-	record(l.latency, now.Sub(m.at))
+	observe(l.latency, now.Sub(m.at))
 	if int(m.missing) == len(l.rooms[m.room].members) {
-		record(l.first, now.Sub(m.at))
+		observe(l.first, now.Sub(m.at))
 	}
 	if m.missing--; m.missing == 0 {
 		l.outstanding--
@@ -193,6 +194,9 @@ type fanOut struct {
 	WarmUp      time.Duration // not measured
 	Measure     time.Duration
 }
+
+// drain is how long after the last message a delivery counts as late only.
+const drain = time.Minute
 
 // run publishes as o says. measured is called when the measured stretch
 // begins and when it ends. It then waits for what is still under way and
@@ -241,7 +245,7 @@ func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost i
 	if err := measured(); err != nil {
 		return 0, err
 	}
-	for deadline := time.Now().Add(10 * time.Second); l.outstanding > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(drain); l.outstanding > 0 && time.Now().Before(deadline); {
 		if err := l.poll(100 * time.Millisecond); err != nil {
 			return 0, err
 		}

@@ -27,6 +27,10 @@ type options struct {
 	idleClients int
 	spin        bool
 	profile     string
+	record      string  // directory of the documents to write; "" is none
+	rewrite     string  // the same directory: from the record that is there
+	check       string  // the record to compare with; "" is none
+	tolerance   float64 // how much of a recorded ratio may be lost
 }
 
 func main() {
@@ -61,91 +65,131 @@ func pin() error {
 	return syscall.Exec(taskset, argv, append(os.Environ(), pinnedEnv+"=1"))
 }
 
-func bench(ctx context.Context) error {
+func parseOptions(args []string) (options, error) {
 	var o options
 	var only, peers string
-	flag.IntVar(&o.runs, "runs", 3, "runs per figure; the median counts")
-	flag.DurationVar(&o.measure, "measure", 8*time.Second, "measured time of a run, after 2 s of warm-up")
-	flag.StringVar(&only, "only", strings.Join(order, ","), "what to measure")
-	flag.StringVar(&peers, "peers", "node,antchat,bare", "which servers to measure: node, antchat, and bare, which only writes ready-made frames (in the runs on one node with rooms)")
-	flag.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement")
-	flag.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
-	flag.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")
-	flag.Parse()
-	o.only, o.peers = strings.Split(only, ","), strings.Split(peers, ",")
-	if flag.NArg() > 0 || o.runs < 1 || o.measure < time.Second || o.idleClients < firstClients {
-		return errors.New("see -help")
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.IntVar(&o.runs, "runs", 3, "runs per figure; the median counts")
+	f.DurationVar(&o.measure, "measure", 8*time.Second, "measured time of a run, after 2 s of warm-up")
+	f.StringVar(&only, "only", strings.Join(order, ","), "what to measure")
+	f.StringVar(&peers, "peers", strings.Join(peerNames(), ","), "which servers to measure; bare only writes ready-made frames")
+	f.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement")
+	f.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
+	f.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")
+	f.StringVar(&o.record, "record", "", "the repository's root: write docs/benchmarks.json from this run, and all that is made of it")
+	f.StringVar(&o.rewrite, "rewrite", "", "the repository's root: measure nothing, make the documents of docs/benchmarks.json anew")
+	f.StringVar(&o.check, "check", "", "a record (docs/benchmarks.json): say which ratios are worse now, and fail if any is")
+	f.Float64Var(&o.tolerance, "tolerance", 0.25, "how much worse a ratio may be in -check, as a part of the recorded one")
+	if err := f.Parse(args); err != nil {
+		return o, err
 	}
+	o.only, o.peers = strings.Split(only, ","), strings.Split(peers, ",")
+	for _, name := range o.only {
+		if _, ok := measurements[name]; !ok {
+			return o, fmt.Errorf("-only: %q is not one of %s", name, strings.Join(order, ", "))
+		}
+	}
+	for _, name := range o.peers {
+		if !slices.Contains(peerNames(), name) {
+			return o, fmt.Errorf("-peers: %q is not one of %s", name, strings.Join(peerNames(), ", "))
+		}
+	}
+	if f.NArg() > 0 || o.runs < 1 || o.measure < time.Second || o.idleClients < firstClients || o.tolerance < 0 {
+		return o, errors.New("see -help")
+	}
+	return o, nil
+}
 
+func bench(ctx context.Context) error {
+	o, err := parseOptions(os.Args[1:])
+	if err != nil {
+		return err
+	}
+	if o.rewrite != "" {
+		r, err := readRecord(filepath.Join(o.rewrite, recordPath))
+		if err != nil {
+			return err
+		}
+		return r.write(o.rewrite)
+	}
+	var last *record
+	if o.check != "" {
+		if last, err = readRecord(o.check); err != nil {
+			return err
+		}
+	}
 	root, err := moduleRoot()
 	if err != nil {
 		return err
 	}
-	servers := map[string][]string{"node": {"node", filepath.Join(root, "server/e2e/bench/node/server.mjs")}}
 	dir, err := os.MkdirTemp("", "antchat-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	for name, from := range map[string]string{
-		"antchat": "./server/e2e/bench/antchat", "bare": "./server/e2e/bench/bare", "program": "./server",
-	} {
-		bin := filepath.Join(dir, name)
-		build := exec.CommandContext(ctx, "go", "build", "-o", bin, from)
-		build.Dir, build.Stderr = root, os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("build %s: %w", from, err)
-		}
-		servers[name] = []string{bin}
+	servers, err := build(ctx, root, dir, o.peers)
+	if err != nil {
+		return err
 	}
-	// As a user runs it, with its log and its session records on disk.
-	servers["program"] = append(servers["program"], "--http.addr", "127.0.0.1", "--http.port", "0", "--logging.level", "warn", "--data.dir")
-	if slices.Contains(o.peers, "node") {
-		if _, err := exec.LookPath("node"); err != nil {
-			return errors.New("node is missing (20 or later)")
-		}
-		for _, name := range []string{"socket.io", "@socket.io/redis-adapter"} {
-			if _, err := os.Stat(filepath.Join(root, "server/e2e/node_modules", name)); err != nil {
-				return fmt.Errorf("the npm package %s is missing: run npm ci in server/e2e", name)
-			}
-		}
+	r := &record{
+		Date: time.Now().UTC().Format(time.DateOnly), Arguments: os.Args[1:], Runs: o.runs,
+		Seconds: o.measure.Seconds(), Idle: o.idleClients, Figures: newFigures(),
 	}
-
-	figures := newFigures()
+	if r.Machine, err = readMachine(); err != nil {
+		return err
+	}
+	if r.Versions, err = versions(ctx, root, o.peers); err != nil {
+		return err
+	}
 	for run := range o.runs {
 		for _, name := range o.only {
-			measure, ok := measurements[name]
-			if !ok {
-				return fmt.Errorf("-only: %q is not one of %s", name, strings.Join(order, ", "))
-			}
-			for _, peer := range o.peers {
-				argv, ok := servers[peer]
-				if !ok || peer == "program" {
-					return fmt.Errorf("-peers: %q is not one of node, antchat, bare", peer)
-				}
-				if peer == "bare" && !measure.bare || measure.ours && peer != "antchat" {
+			measure := measurements[name]
+			for _, peer := range peers {
+				if !slices.Contains(o.peers, peer.name) || !peer.takesPart(measure) {
 					continue
 				}
-				if measure.program && peer == "antchat" {
+				argv := servers[peer.name]
+				if measure.program && peer.name == "antchat" {
 					argv = append(slices.Clip(servers["program"]), filepath.Join(dir, fmt.Sprintf("data-%s-%d", name, run)))
 					if measure.ours {
 						argv = append(argv, "--fairness.mode=on") // which startServer turns off
 					}
-				} else if o.profile != "" && peer == "antchat" {
+				} else if o.profile != "" && peer.name == "antchat" {
 					argv = append(slices.Clip(argv), "-profile", filepath.Join(o.profile, fmt.Sprintf("%s-%d-{node}.prof", name, run)))
 				}
-				if err := one(ctx, root, argv, peer, measure, o, figures); err != nil {
-					return fmt.Errorf("%s, %s: %w", peer, name, err)
+				what := fmt.Sprintf("%s %s, run %d of %d", peer.name, name, run+1, o.runs)
+				if err := one(ctx, root, argv, peer, measure, o, r.Figures); err != nil {
+					// That a peer does not stand the load is a result.
+					if peer.name == "antchat" || ctx.Err() != nil {
+						return fmt.Errorf("%s: %w", what, err)
+					}
+					r.Failures = append(r.Failures, fmt.Sprintf("%s: %v", what, err))
 				}
-				fmt.Fprintf(os.Stderr, "%s %s, run %d of %d done\n", peer, name, run+1, o.runs)
+				fmt.Fprintf(os.Stderr, "%s done\n", what)
 			}
 		}
+		r.Loads = append(r.Loads, loadAverage())
 	}
-	return figures.print(os.Stdout)
+	r.Figures.differences()
+	if err := r.Figures.print(os.Stdout, o.peers); err != nil {
+		return err
+	}
+	for _, f := range r.Failures {
+		fmt.Println("failed:", f)
+	}
+	if o.record != "" {
+		if err := r.write(o.record); err != nil {
+			return err
+		}
+	}
+	if last != nil {
+		return check(os.Stdout, last, r, o.tolerance)
+	}
+	return nil
 }
 
 // one measures one peer once.
-func one(ctx context.Context, root string, argv []string, peer string, measure measurement, o options, figures *figures) error {
+func one(ctx context.Context, root string, argv []string, peer peer, measure measurement, o options, figures figures) error {
 	f, err := startFleet(ctx, root, measure.nodes, argv)
 	if err != nil {
 		return err
@@ -153,13 +197,13 @@ func one(ctx context.Context, root string, argv []string, peer string, measure m
 	stop := sync.OnceFunc(f.stop)
 	defer stop()
 	time.Sleep(500 * time.Millisecond) // its start-up is not what is measured
-	l, err := newLoad(o.spin)
+	l, err := newLoad(peer.revision, o.spin)
 	if err != nil {
 		return err
 	}
 	defer l.close()
 	defer stop() // while the clients are there: a heap profile should show them
-	return measure.run(ctx, f, l, o, func(key string, value float64) { figures.add(key, peer, value) })
+	return measure.run(ctx, f, l, o, func(key string, value float64) { figures.add(key, peer.name, value) })
 }
 
 func moduleRoot() (string, error) {

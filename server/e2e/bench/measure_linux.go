@@ -30,7 +30,7 @@ var (
 		"paced":           {nodes: 1, bare: true, run: spread("paced", 1, 1000, fanOut{Rate: 20})},
 		"many-saturated":  {nodes: 1, bare: true, run: spread("many-saturated", 1000, 10, fanOut{Window: 64})},
 		"many-paced":      {nodes: 1, bare: true, run: spread("many-paced", 1000, 10, fanOut{Rate: 1000})},
-		"idle":            {nodes: 1, run: idle},
+		"idle":            {nodes: 1, bare: true, run: idle},
 		"lobby":           {nodes: 1, program: true, run: lobby},
 		"alone":           {nodes: 1, run: spread("alone", 1, 1000, fanOut{Rate: 15})},
 		"fleet-saturated": {nodes: 2, run: spread("fleet-saturated", 1, 1000, fanOut{Window: 8})},
@@ -91,7 +91,7 @@ func (l *load) whole(ctx context.Context, o fanOut, measured func() error) error
 		return err
 	}
 	if lost > 0 || l.repeated > 0 {
-		return fmt.Errorf("%d deliveries lost, %d repeated", lost, l.repeated)
+		return fmt.Errorf("%d deliveries had not come %v after the last message, %d came again", lost, drain, l.repeated)
 	}
 	return nil
 }

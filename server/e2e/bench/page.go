@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// page is docs/benchmarks.md.
+func (r *record) page() string {
+	var b strings.Builder
+	present := r.present()
+	b.WriteString(`# Benchmarks
+
+Antchat beside what else one could pick: one load, one machine, in turns. This page, its plots, [benchmarks.json](benchmarks.json)
+and the figures in the README are written by ` + "`make bench`" + `; a test holds that they agree.
+
+` + "```sh\nmake bench          # measure all, and write this page: some 35 minutes, on a machine that does nothing else\n" +
+		"make bench-check    # measure the main ones again, and say which ratios fell: some 10 minutes\n" +
+		"go run ./server/e2e/bench -help   # parts of it\n```\n\n")
+	fmt.Fprintf(&b, "This is of %s, by\n\n```sh\ngo run ./server/e2e/bench %s\n```\n\n", r.Date, strings.Join(r.Arguments, " "))
+	fmt.Fprintf(&b, "%d runs of %g s after 2 s of warm-up: medians, and in brackets the range. ", r.Runs, r.Seconds)
+	fmt.Fprintf(&b, "The machine: %s. The server is pinned to the first core, load and Redis to the second.\n\n", r.Machine)
+	loads := make([]string, len(r.Loads))
+	for i, v := range r.Loads {
+		loads[i] = fmt.Sprintf("%.1f", v)
+	}
+	fmt.Fprintf(&b, "The machine's load average after each run: %s. ", strings.Join(loads, ", "))
+	if r.loaded() {
+		b.WriteString("**The benchmark alone makes up to 2: this machine did other work at the same time.** CPU and memory are the server " +
+			"processes' own and hold as ratios; latencies and deliveries a second are worse than they would be, for all of them.\n\n")
+	} else {
+		b.WriteString("The benchmark alone makes up to 2.\n\n")
+	}
+	b.WriteString("| what | version |\n| --- | --- |\n")
+	for _, v := range r.Versions {
+		fmt.Fprintf(&b, "| %s | %s |\n", v.What, v.Version)
+	}
+	b.WriteString(`
+Each server has two handlers: ` + "`join(room)` joins and acknowledges; `msg(room, payload)` emits `msg(payload)`" + ` to the room, 128 bytes.
+All run with their defaults, Node with ` + "`NODE_ENV=production`" + `; Antchat has recovery, limits and metrics hooks on, and sends the
+recovery offset with each delivery. googollee speaks revision 3 only and is driven so. *Bare writes* is no Socket.IO server: one
+epoll loop that writes a ready-made frame to each connection, checks nothing and promises nothing: the kernel's own price when
+each delivery is one write. Antchat can be below it where it writes several deliveries at once.
+
+`)
+	for _, p := range plots {
+		if p.draw(r.Figures) != "" {
+			fmt.Fprintf(&b, "![%s](benchmarks/%s.svg)\n\n", p.title, p.name)
+		}
+	}
+	b.WriteString("| what |")
+	for _, p := range present {
+		b.WriteString(" " + p.label + " |")
+	}
+	b.WriteString(" of Node's | target | of bare writes' | target |\n|" + strings.Repeat(" --- |", len(present)+5) + "\n")
+	for _, row := range rows {
+		byPeer := r.Figures[row.key]
+		if byPeer == nil {
+			continue
+		}
+		label := row.label
+		if strings.HasPrefix(label, " ") {
+			label = "… " + strings.TrimSpace(label)
+		}
+		b.WriteString("| " + label + " |")
+		for _, p := range present {
+			b.WriteString(" " + span(byPeer[p.name], row.digits) + " |")
+		}
+		node, nodeTarget, bare, bareTarget := row.verdict(byPeer)
+		fmt.Fprintf(&b, " %s | %s | %s | %s |\n", node, nodeTarget, bare, bareTarget)
+	}
+	if len(r.Failures) > 0 {
+		b.WriteString("\nRuns that failed, which have no figure in the table:\n\n")
+		for _, f := range r.Failures {
+			b.WriteString("- " + f + "\n")
+		}
+		if r.loaded() {
+			b.WriteString("\nWith so much other work on the machine this says nothing about these servers.\n")
+		}
+	}
+	return b.String()
+}
+
+// quietLoad is what the benchmark itself makes, and a little.
+const quietLoad = 2.5
+
+// loaded says that the machine had other work too.
+func (r *record) loaded() bool { return slices.Max(append([]float64{0}, r.Loads...)) > quietLoad }
+
+// present are the peers that have a figure.
+func (r *record) present() []peer {
+	var all []peer
+	for _, p := range peers {
+		for _, byPeer := range r.Figures {
+			if len(byPeer[p.name]) > 0 {
+				all = append(all, p)
+				break
+			}
+		}
+	}
+	return all
+}
+
+// short is the README's table.
+func (r *record) short() string {
+	var b strings.Builder
+	present := r.present()
+	b.WriteString("| one core for the server |")
+	for _, p := range present {
+		b.WriteString(" " + p.label + " |")
+	}
+	b.WriteString("\n|" + strings.Repeat(" --- |", len(present)+1) + "\n")
+	for _, line := range []struct{ key, label string }{
+		{"saturated cpu", "room of 1,000, as fast as it goes: CPU s per million deliveries"},
+		{"saturated rate", "the same: deliveries a second"},
+		{"paced cpu", "room of 1,000, 20 messages a second: CPU s per million deliveries"},
+		{"many-saturated cpu", "1,000 rooms of 10, as fast as it goes: CPU s per million deliveries"},
+		{"idle bytes", "resident bytes per idle connection"},
+		{"idle connect cpu", "CPU ms per 1,000 connects"},
+	} {
+		byPeer := r.Figures[line.key]
+		if byPeer == nil {
+			continue
+		}
+		b.WriteString("| " + line.label + " |")
+		for _, p := range present {
+			cell := "-"
+			if v := byPeer[p.name]; len(v) > 0 {
+				cell = fmt.Sprintf("%.3g", median(v))
+				if median(v) >= 1000 {
+					cell = fmt.Sprintf("%.0f", median(v))
+				}
+			}
+			b.WriteString(" " + cell + " |")
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "\nMedians of %d runs, %s; machine, versions, ranges, latencies and the command: [docs/benchmarks.md](docs/benchmarks.md).\n", r.Runs, r.Date)
+	return b.String()
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// takesPart says whether the peer has what is measured.
+func (p peer) takesPart(m measurement) bool {
+	switch {
+	case m.ours:
+		return p.name == "antchat"
+	case p.name == "bare" && !m.bare, m.nodes > 1 && !p.fleet:
+		return false
+	}
+	return true
+}
+
+// nodePackages are what Node's server is made of.
+var nodePackages = []string{"socket.io", "@socket.io/redis-adapter", "redis"}
+
+// goPeers are the libraries of the Go servers beside ours.
+var goPeers = map[string]string{
+	"zishang520": "github.com/zishang520/socket.io/servers/socket/v3",
+	"googollee":  "github.com/googollee/go-socket.io",
+}
+
+// build makes the servers' programs in dir and returns how each is started, by
+// its name. "program" is ours as a user runs it, short of its data directory.
+func build(ctx context.Context, root, dir string, names []string) (map[string][]string, error) {
+	servers := map[string][]string{}
+	compile := func(name, module, from string) error {
+		bin := filepath.Join(dir, name)
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, from)
+		cmd.Dir, cmd.Stderr = module, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("build %s: %w", from, err)
+		}
+		servers[name] = []string{bin}
+		return nil
+	}
+	bench := filepath.Join(root, "server/e2e/bench")
+	for _, name := range names {
+		var err error
+		switch name {
+		case "node":
+			servers[name] = []string{"node", filepath.Join(bench, "node/server.mjs")}
+			err = nodeReady(root)
+		case "antchat":
+			err = errors.Join(compile(name, bench, "./antchat"), compile("program", root, "./server"))
+		case "bare":
+			err = compile(name, bench, "./bare")
+		default:
+			err = compile(name, filepath.Join(bench, "peers"), "./"+name)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	// With its log and its session records on disk.
+	servers["program"] = append(servers["program"], "--http.addr", "127.0.0.1", "--http.port", "0", "--logging.level", "warn", "--data.dir")
+	return servers, nil
+}
+
+func nodeReady(root string) error {
+	if _, err := exec.LookPath("node"); err != nil {
+		return errors.New("node is missing (20 or later)")
+	}
+	for _, name := range nodePackages {
+		if _, err := os.Stat(filepath.Join(root, "server/e2e/node_modules", name)); err != nil {
+			return fmt.Errorf("the npm package %s is missing: run npm ci in server/e2e", name)
+		}
+	}
+	return nil
+}
+
+// versions says what is measured.
+func versions(ctx context.Context, root string, names []string) ([]version, error) {
+	var all []version
+	ask := func(what, dir string, argv ...string) error {
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Dir, cmd.Stderr = dir, os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+		}
+		all = append(all, version{what, string(bytes.TrimSpace(out))})
+		return nil
+	}
+	if err := ask("Antchat, commit", root, "git", "describe", "--tags", "--always", "--dirty"); err != nil {
+		return nil, err
+	}
+	all = append(all, version{"Go", runtime.Version()})
+	if slices.Contains(names, "node") {
+		if err := ask("Node", root, "node", "--version"); err != nil {
+			return nil, err
+		}
+		for _, name := range nodePackages {
+			b, err := os.ReadFile(filepath.Join(root, "server/e2e/node_modules", name, "package.json"))
+			if err != nil {
+				return nil, err
+			}
+			var p struct{ Version string }
+			if err := json.Unmarshal(b, &p); err != nil {
+				return nil, fmt.Errorf("package.json of %s: %w", name, err)
+			}
+			all = append(all, version{name, p.Version})
+		}
+	}
+	for _, p := range peers {
+		if library := goPeers[p.name]; library != "" && slices.Contains(names, p.name) {
+			if err := ask(library, filepath.Join(root, "server/e2e/bench/peers"), "go", "list", "-m", "-f", "{{.Version}}", library); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := ask("Redis", root, "redis-server", "--version"); err != nil {
+		return nil, err
+	}
+	// "Redis server v=7.0.15 sha=…"
+	last := &all[len(all)-1]
+	if _, after, ok := strings.Cut(last.Version, "v="); ok {
+		last.Version, _, _ = strings.Cut(after, " ")
+	}
+	return all, nil
+}
+
+// readMachine describes this machine.
+func readMachine() (string, error) {
+	cpu, err := field("/proc/cpuinfo", "model name")
+	if err != nil {
+		return "", err
+	}
+	memory, err := field("/proc/meminfo", "MemTotal")
+	if err != nil {
+		return "", err
+	}
+	var kB float64
+	if _, err := fmt.Sscan(memory, &kB); err != nil {
+		return "", fmt.Errorf("/proc/meminfo: %w", err)
+	}
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "", err
+	}
+	online, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return "", err
+	}
+	kernel, _, _ := strings.Cut(strings.TrimSpace(string(release)), "-")
+	return fmt.Sprintf("%s, cores %s, %.0f GiB, Linux %s, loopback", cpu, strings.TrimSpace(string(online)), kB/(1<<20), kernel), nil
+}
+
+// field is a value of a file of "name : value" lines.
+func field(path, name string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(b)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value), nil
+		}
+	}
+	return "", fmt.Errorf("%s has no %q", path, name)
+}
+
+// loadAverage is the last minute's; this benchmark alone makes up to 2.
+func loadAverage() float64 {
+	var v float64
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(b), &v)
+	}
+	return v
+}
