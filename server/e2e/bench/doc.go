@@ -1,5 +1,7 @@
-// Command bench measures the whole server beside Node's socket.io, in one run
-// and under one load, and prints both with their ratios and the targets.
+// Command bench measures the whole server beside what else one could pick, in
+// one run and under one load, and prints all with their ratios and the targets:
+// Node's socket.io, and the Go libraries of zishang520 and googollee, whose
+// servers are in peers, a module of its own.
 //
 // It starts one peer's server or servers at a time, pinned to the first core,
 // and drives them from this process, pinned to the second, over loopback:
@@ -31,21 +33,26 @@
 //	rooms            1,000 rooms of two members on four nodes: CPU of a node
 //	                 while only rooms are busy that it has no member in
 //
-// In the first four, bare writes take a turn as well: a server that does nothing
+// In the first five, bare writes take a turn as well: a server that does nothing
 // but write a ready-made frame to each connection is the kernel's own price.
 //
 // Every figure is a median over runs with its range; the peers take turns, so
-// that a busy minute of the machine meets both. A lost or repeated delivery
-// fails the run. CPU is the server processes' own (user and system), so it does
+// that a busy minute of the machine meets all. A lost or repeated delivery
+// fails the run; a peer's failed run is noted, and the others go on. CPU is the server processes' own (user and system), so it does
 // not suffer from what else the machine does; latencies do.
 //
 // Each server has two handlers: join(room) joins and acknowledges; msg(room,
-// payload) emits msg(payload) to the room. Node runs as its users run it:
-// production mode, no recovery. Ours runs with recovery on and with clients that
-// look like browsers, so the recovery offset rides on every delivery; with Redis
-// each message is also kept there for the recovery window.
+// payload) emits msg(payload) to the room. The peers run as their users run them:
+// default options, Node in production mode, no recovery; googollee speaks
+// revision 3 only, and its clients do too. Ours runs with recovery on and with
+// clients that look like browsers, so the recovery offset rides on every
+// delivery; with Redis each message is also kept there for the recovery window.
 //
-// Run it from the repository's root, after npm ci in server/e2e:
+// With -record it writes docs/benchmarks.json, and from that docs/benchmarks.md,
+// its plots and the README's figures; -rewrite makes them of the last record.
+// With -check it says which ratios are worse than the recorded ones.
+//
+// Run it from within the repository, after npm ci in server/e2e:
 //
 //	go run ./server/e2e/bench [-runs 3] [-measure 8s] [-only rooms,…] [-peers node,antchat,bare]
 //

@@ -27,10 +27,11 @@ type options struct {
 	idleClients int
 	spin        bool
 	profile     string
-	record      string  // directory of the documents to write; "" is none
-	rewrite     string  // the same directory: from the record that is there
-	check       string  // the record to compare with; "" is none
-	tolerance   float64 // how much of a recorded ratio may be lost
+	record      string   // directory of the documents to write; "" is none
+	rewrite     string   // the same directory: from the record that is there
+	check       string   // the record to compare with; "" is none
+	tolerance   float64  // how much of a recorded ratio may be lost
+	arguments   []string // as a reader of the record would give them
 }
 
 func main() {
@@ -97,11 +98,20 @@ func parseOptions(args []string) (options, error) {
 	if f.NArg() > 0 || o.runs < 1 || o.measure < time.Second || o.idleClients < firstClients || o.tolerance < 0 {
 		return o, errors.New("see -help")
 	}
+	o.arguments = slices.Clone(args)
+	for i, a := range args {
+		if o.record != "" && a == o.record {
+			o.arguments[i] = "."
+		}
+	}
 	return o, nil
 }
 
 func bench(ctx context.Context) error {
 	o, err := parseOptions(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -132,7 +142,7 @@ func bench(ctx context.Context) error {
 		return err
 	}
 	r := &record{
-		Date: time.Now().UTC().Format(time.DateOnly), Arguments: os.Args[1:], Runs: o.runs,
+		Date: time.Now().UTC().Format(time.DateOnly), Arguments: o.arguments, Runs: o.runs,
 		Seconds: o.measure.Seconds(), Idle: o.idleClients, Figures: newFigures(),
 	}
 	if r.Machine, err = readMachine(); err != nil {

@@ -38,8 +38,8 @@ and the figures in the README are written by ` + "`make bench`" + `; a test hold
 	}
 	b.WriteString(`
 Each server has two handlers: ` + "`join(room)` joins and acknowledges; `msg(room, payload)` emits `msg(payload)`" + ` to the room, 128 bytes.
-All run with their defaults, Node with ` + "`NODE_ENV=production`" + `; Antchat has recovery, limits and metrics hooks on, and sends the
-recovery offset with each delivery. googollee speaks revision 3 only and is driven so. *Bare writes* is no Socket.IO server: one
+All run with their defaults, Node with ` + "`NODE_ENV=production`" + `, several nodes of it with @socket.io/redis-adapter; Antchat has recovery
+and limits on and sends the recovery offset with each delivery; in the lines of *the program* it is the whole chat. googollee speaks revision 3 only and is driven so. *Bare writes* is no Socket.IO server: one
 epoll loop that writes a ready-made frame to each connection, checks nothing and promises nothing: the kernel's own price when
 each delivery is one write. Antchat can be below it where it writes several deliveries at once.
 
