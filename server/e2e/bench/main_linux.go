@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,7 +32,6 @@ type options struct {
 	rewrite     string   // the same directory: from the record that is there
 	check       string   // the record to compare with; "" is none
 	tolerance   float64  // how much of a recorded ratio may be lost
-	arguments   []string // as a reader of the record would give them
 }
 
 func main() {
@@ -74,7 +74,7 @@ func parseOptions(args []string) (options, error) {
 	f.DurationVar(&o.measure, "measure", 8*time.Second, "measured time of a run, after 2 s of warm-up")
 	f.StringVar(&only, "only", strings.Join(order, ","), "what to measure")
 	f.StringVar(&peers, "peers", strings.Join(peerNames(), ","), "which servers to measure; bare only writes ready-made frames")
-	f.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement")
+	f.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement; with -check as many as in the record")
 	f.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
 	f.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")
 	f.StringVar(&o.record, "record", "", "the repository's root: write docs/benchmarks.json from this run, and all that is made of it")
@@ -98,13 +98,19 @@ func parseOptions(args []string) (options, error) {
 	if f.NArg() > 0 || o.runs < 1 || o.measure < time.Second || o.idleClients < firstClients || o.tolerance < 0 {
 		return o, errors.New("see -help")
 	}
-	o.arguments = slices.Clone(args)
-	for i, a := range args {
-		if o.record != "" && a == o.record {
-			o.arguments[i] = "."
-		}
-	}
 	return o, nil
+}
+
+// arguments measure the same again, and record it.
+func (o options) arguments() []string {
+	all := []string{
+		"-runs", strconv.Itoa(o.runs), "-measure", o.measure.String(), "-idle", strconv.Itoa(o.idleClients),
+		"-only", strings.Join(o.only, ","), "-peers", strings.Join(o.peers, ","),
+	}
+	if o.spin {
+		all = append(all, "-spin")
+	}
+	return append(all, "-record", ".")
 }
 
 func bench(ctx context.Context) error {
@@ -127,6 +133,7 @@ func bench(ctx context.Context) error {
 		if last, err = readRecord(o.check); err != nil {
 			return err
 		}
+		o.idleClients = last.Idle // what all share is spread over them
 	}
 	root, err := moduleRoot()
 	if err != nil {
@@ -142,7 +149,7 @@ func bench(ctx context.Context) error {
 		return err
 	}
 	r := &record{
-		Date: time.Now().UTC().Format(time.DateOnly), Arguments: o.arguments, Runs: o.runs,
+		Date: time.Now().UTC().Format(time.DateOnly), Arguments: o.arguments(), Runs: o.runs,
 		Seconds: o.measure.Seconds(), Idle: o.idleClients, Figures: newFigures(),
 	}
 	if r.Machine, err = readMachine(); err != nil {

@@ -11,7 +11,7 @@ func TestParseOptions(t *testing.T) {
 	if err != nil || !slices.Equal(o.only, []string{"idle", "paced"}) || !slices.Equal(o.peers, peerNames()) {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if got := strings.Join(o.arguments, " "); got != "-runs 1 -only idle,paced -record ." {
+	if got := strings.Join(o.arguments(), " "); got != "-runs 1 -measure 8s -idle 10000 -only idle,paced -peers "+strings.Join(peerNames(), ",")+" -record ." {
 		t.Errorf("recorded as %q", got)
 	}
 	for _, bad := range [][]string{

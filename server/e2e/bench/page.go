@@ -19,7 +19,7 @@ and the figures in the README are written by ` + "`make bench`" + `; a test hold
 		"make bench-check    # measure the main ones again, and say which ratios fell: some 10 minutes\n" +
 		"go run ./server/e2e/bench -help   # parts of it\n```\n\n")
 	fmt.Fprintf(&b, "This is of %s, by\n\n```sh\ngo run ./server/e2e/bench %s\n```\n\n", r.Date, strings.Join(r.Arguments, " "))
-	fmt.Fprintf(&b, "%d runs of %g s after 2 s of warm-up: medians, and in brackets the range. ", r.Runs, r.Seconds)
+	fmt.Fprintf(&b, "Medians of %s of %g s after 2 s of warm-up, and in brackets the range. ", r.runs(), r.Seconds)
 	fmt.Fprintf(&b, "The machine: %s. The server is pinned to the first core, load and Redis to the second.\n\n", r.Machine)
 	loads := make([]string, len(r.Loads))
 	for i, v := range r.Loads {
@@ -88,6 +88,13 @@ const quietLoad = 2.5
 // loaded says that the machine had other work too.
 func (r *record) loaded() bool { return slices.Max(append([]float64{0}, r.Loads...)) > quietLoad }
 
+func (r *record) runs() string {
+	if r.Runs == 1 {
+		return "1 run"
+	}
+	return fmt.Sprintf("%d runs", r.Runs)
+}
+
 // present are the peers that have a figure.
 func (r *record) present() []peer {
 	var all []peer
@@ -113,7 +120,6 @@ func (r *record) short() string {
 	b.WriteString("\n|" + strings.Repeat(" --- |", len(present)+1) + "\n")
 	for _, line := range []struct{ key, label string }{
 		{"saturated cpu", "room of 1,000, as fast as it goes: CPU s per million deliveries"},
-		{"saturated rate", "the same: deliveries a second"},
 		{"paced cpu", "room of 1,000, 20 messages a second: CPU s per million deliveries"},
 		{"many-saturated cpu", "1,000 rooms of 10, as fast as it goes: CPU s per million deliveries"},
 		{"idle bytes", "resident bytes per idle connection"},
@@ -136,6 +142,10 @@ func (r *record) short() string {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "\nMedians of %d runs, %s; machine, versions, ranges, latencies and the command: [docs/benchmarks.md](docs/benchmarks.md).\n", r.Runs, r.Date)
+	of := "Medians"
+	if r.loaded() {
+		of = "On a machine that did other work too: medians"
+	}
+	fmt.Fprintf(&b, "\n%s of %s, %s; machine, versions, ranges, latencies and the command: [docs/benchmarks.md](docs/benchmarks.md).\n", of, r.runs(), r.Date)
 	return b.String()
 }
