@@ -28,10 +28,10 @@ type options struct {
 	idleClients int
 	spin        bool
 	profile     string
-	record      string   // directory of the documents to write; "" is none
-	rewrite     string   // the same directory: from the record that is there
-	check       string   // the record to compare with; "" is none
-	tolerance   float64  // how much of a recorded ratio may be lost
+	record      string  // directory of the documents to write; "" is none
+	rewrite     string  // the same directory: from the record that is there
+	check       string  // the record to compare with; "" is none
+	tolerance   float64 // how much of a recorded ratio may be lost
 }
 
 func main() {

@@ -28,7 +28,8 @@ and the figures in the README are written by ` + "`make bench`" + `; a test hold
 	fmt.Fprintf(&b, "The machine's load average after each run: %s. ", strings.Join(loads, ", "))
 	if r.loaded() {
 		b.WriteString("**The benchmark alone makes up to 2: this machine did other work at the same time.** CPU and memory are the server " +
-			"processes' own and hold as ratios; latencies and deliveries a second are worse than they would be, for all of them.\n\n")
+			"processes' own and hold as ratios; latencies and deliveries a second are worse than they would be, for all of them. A server with " +
+			"fewer deliveries a second than were asked for was full, and its figures at that rate are those of a full server.\n\n")
 	} else {
 		b.WriteString("The benchmark alone makes up to 2.\n\n")
 	}
@@ -39,13 +40,14 @@ and the figures in the README are written by ` + "`make bench`" + `; a test hold
 	b.WriteString(`
 Each server has two handlers: ` + "`join(room)` joins and acknowledges; `msg(room, payload)` emits `msg(payload)`" + ` to the room, 128 bytes.
 All run with their defaults, Node with ` + "`NODE_ENV=production`" + `, several nodes of it with @socket.io/redis-adapter; Antchat has recovery
-and limits on and sends the recovery offset with each delivery; in the lines of *the program* it is the whole chat. googollee speaks revision 3 only and is driven so. *Bare writes* is no Socket.IO server: one
-epoll loop that writes a ready-made frame to each connection, checks nothing and promises nothing: the kernel's own price when
-each delivery is one write. Antchat can be below it where it writes several deliveries at once.
+and limits on and sends the recovery offset with each delivery; in the lines of *the program* it is the whole chat. googollee speaks revision 3
+only and is driven so. *Bare writes* is no Socket.IO server: one epoll loop that writes a ready-made frame to each connection, checks
+nothing and promises nothing: the kernel's own price when each delivery is one write. Antchat can be below it where it writes several
+deliveries at once.
 
 `)
 	for _, p := range plots {
-		if p.draw(r.Figures) != "" {
+		if r.draw(p) != "" {
 			fmt.Fprintf(&b, "![%s](benchmarks/%s.svg)\n\n", p.title, p.name)
 		}
 	}

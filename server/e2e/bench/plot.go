@@ -12,6 +12,7 @@ import (
 type plot struct {
 	name, title string
 	groups      []group
+	quiet       bool // means nothing when the machine had other work
 }
 
 type group struct {
@@ -20,15 +21,15 @@ type group struct {
 }
 
 var plots = []plot{
-	{"cpu", "Server CPU, seconds per million deliveries", []group{
+	{name: "cpu", title: "Server CPU, seconds per million deliveries", groups: []group{
 		{"saturated cpu", "room of 1,000, as fast as it goes", 1},
 		{"paced cpu", "room of 1,000, 20 messages a second", 1},
 		{"many-saturated cpu", "1,000 rooms of 10, as fast as it goes", 1},
 		{"many-paced cpu", "1,000 rooms of 10, 1,000 messages a second", 1},
 	}},
-	{"memory", "Resident bytes per idle connection", []group{{"idle bytes", "", 0}}},
-	{"connects", "Server CPU, ms per 1,000 connects", []group{{"idle connect cpu", "", 0}}},
-	{"latency", "p99 latency, ms", []group{
+	{name: "memory", title: "Resident bytes per idle connection", groups: []group{{"idle bytes", "", 0}}},
+	{name: "connects", title: "Server CPU, ms per 1,000 connects", groups: []group{{"idle connect cpu", "", 0}}},
+	{name: "latency", title: "p99 latency, ms", quiet: true, groups: []group{
 		{"paced p99", "room of 1,000, 20 messages a second", 1},
 		{"many-paced p99", "1,000 rooms of 10, 1,000 messages a second", 1},
 	}},
@@ -39,6 +40,14 @@ const (
 	plotWidth, plotLeft, plotRight = 640, 110, 70
 	plotTop, barHeight, groupGap   = 34, 18, 26
 )
+
+// draw is a plot of the record, "" when there is none.
+func (r *record) draw(p plot) string {
+	if p.quiet && r.loaded() {
+		return ""
+	}
+	return p.draw(r.Figures)
+}
 
 // draw is the SVG, "" when nothing of it was measured.
 func (p plot) draw(f figures) string {

@@ -76,6 +76,10 @@ func (r *record) write(root string) error {
 	if err != nil {
 		return err
 	}
+	// A plot of the last record may be none of this one.
+	if err := os.RemoveAll(filepath.Join(root, plotsPath)); err != nil {
+		return err
+	}
 	files[recordPath] = string(b) + "\n"
 	for path, text := range files {
 		full := filepath.Join(root, path)
@@ -106,7 +110,7 @@ func (r *record) documents(root string) (map[string]string, error) {
 		pagePath:   r.page(),
 	}
 	for _, p := range plots {
-		if text := p.draw(r.Figures); text != "" {
+		if text := r.draw(p); text != "" {
 			files[plotsPath+"/"+p.name+".svg"] = text
 		}
 	}
