@@ -200,5 +200,5 @@ func (c *crowd) Event(_ *swarm.Client, array []byte, now time.Time) {
 	if n < c.from {
 		return
 	}
-	record(c.latency, now.Sub(c.sent[n]))
+	observe(c.latency, now.Sub(c.sent[n]))
 }

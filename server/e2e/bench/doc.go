@@ -38,8 +38,9 @@
 //
 // Every figure is a median over runs with its range; the peers take turns, so
 // that a busy minute of the machine meets all. A lost or repeated delivery
-// fails the run; a peer's failed run is noted, and the others go on. CPU is the server processes' own (user and system), so it does
-// not suffer from what else the machine does; latencies do.
+// fails the run; a peer's failed run is noted, and the others go on. CPU is the
+// server processes' own (user and system), so it does not suffer from what else
+// the machine does; latencies do.
 //
 // Each server has two handlers: join(room) joins and acknowledges; msg(room,
 // payload) emits msg(payload) to the room. The peers run as their users run them:

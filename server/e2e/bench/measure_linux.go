@@ -18,7 +18,7 @@ type measurement struct {
 	// program: ours is the program that a user runs, not the two handlers.
 	program bool
 	bare    bool // the bare server has it too
-	ours    bool // nobody else has it
+	ours    bool // nobody else takes part
 	run     func(ctx context.Context, f *fleet, l *load, o options, add func(key string, value float64)) error
 }
 
