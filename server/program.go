@@ -28,6 +28,7 @@ import (
 	"github.com/antchat/antchat/server/overload"
 	"github.com/antchat/antchat/server/socketio"
 	"github.com/antchat/antchat/server/socketio/packet"
+	"github.com/antchat/antchat/server/webhook"
 	"github.com/antchat/antchat/web"
 )
 
@@ -42,7 +43,8 @@ type program struct {
 	tokens   *identity.Tokens // nil in open mode
 	chat     *chatapi.API
 	engine   *engineio.Server
-	api      *httpapi.API // nil without keys
+	api      *httpapi.API    // nil without keys
+	webhooks *webhook.Sender // nil without any
 	gateway  *gateway.Gateway
 	http     *http.Server
 	listener net.Listener
@@ -109,6 +111,9 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	options := p.chatOptions(rules)
 	options.Hooks = p.metrics.Chat(events)
 	options.Shed = p.shed
+	if err := p.openWebhooks(&options.Hooks); err != nil {
+		return nil, err
+	}
 	p.chat, err = chatapi.New(p.sockets.Of("/"), store, options)
 	if err != nil {
 		return nil, c.Refuse("relay.events", err.Error())

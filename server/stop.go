@@ -60,6 +60,12 @@ func (p *program) stop() error {
 	if p.chat != nil {
 		end(ctx, "chat", p.chat.Close)
 	}
+	if p.webhooks != nil {
+		// After the chat, which tells it who has left.
+		webhooks, cancel := context.WithTimeout(ctx, stopReserve/2)
+		end(webhooks, "webhooks", p.webhooks.Close)
+		cancel()
+	}
 	if p.load != nil {
 		p.load.Close() // nobody asks any more
 	}

@@ -60,6 +60,7 @@ type Sent struct {
 	ID, Room, Epoch string
 	Seq             uint64
 	Time            time.Time
+	Text            string // as it was stored
 	// Duplicate: the message had been sent before; nobody gets it again.
 	Duplicate bool
 }
@@ -103,7 +104,7 @@ func (c *Chat) Send(ctx context.Context, m Outgoing) (Sent, error) {
 	if err != nil {
 		return Sent{}, fmt.Errorf("append message: %w", err)
 	}
-	return Sent{ID: id, Room: room, Epoch: a.Epoch, Seq: a.Seq, Time: a.Time, Duplicate: a.Duplicate}, nil
+	return Sent{ID: id, Room: room, Epoch: a.Epoch, Seq: a.Seq, Time: a.Time, Text: text, Duplicate: a.Duplicate}, nil
 }
 
 // dedupeKey is the sender's identity and its own id; the room is the log's. A

@@ -72,6 +72,12 @@ type Options struct {
 type Hooks struct {
 	// Sent: a message is in its room's log; duplicate when it was before.
 	Sent func(duplicate bool)
+	// Posted: this node stored a message, in a room that is no direct one. It is told
+	// of each message once, on one node, and not at all if the store's answer was lost.
+	Posted func(m chat.Message)
+	// Present: a person's connection to this node came into a room that is no direct
+	// one, or left it.
+	Present func(p Presence, joined bool)
 	// Refused: a request was refused. With CodeUnknownEvent the event's name
 	// is whatever the client made up.
 	Refused func(event string, code Code)
@@ -83,6 +89,15 @@ type Hooks struct {
 	Limited func(kind Kind, scope Scope)
 	// Ended: a socket was ended by the chat.
 	Ended func(code Code)
+}
+
+// Presence is a connection of somebody with a name in a room. A person may have
+// several; Connection tells them apart, and is no socket's id.
+type Presence struct {
+	Room       string `json:"room"`
+	User       string `json:"user"`
+	Username   string `json:"username"`
+	Connection string `json:"connection"`
 }
 
 func (o Options) withDefaults() Options {

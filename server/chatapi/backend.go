@@ -246,14 +246,23 @@ func (a *API) post(ctx context.Context, m chat.Outgoing) (chat.Sent, error) {
 	if a.options.Hooks.Sent != nil {
 		a.options.Hooks.Sent(sent.Duplicate)
 	}
-	a.sentDirect(ctx, m.From, sent)
+	a.posted(ctx, m.From, sent)
 	return sent, nil
 }
 
-// sentDirect does what a message in a direct room entails.
-func (a *API) sentDirect(ctx context.Context, from chat.Author, sent chat.Sent) {
+// posted does what a new message entails.
+func (a *API) posted(ctx context.Context, from chat.Author, sent chat.Sent) {
+	if sent.Duplicate {
+		return
+	}
 	partner := chat.Partner(sent.Room, from.User)
-	if partner == "" || sent.Duplicate {
+	if partner == "" {
+		if h := a.options.Hooks.Posted; h != nil {
+			h(chat.Message{
+				Username: from.Name, Message: sent.Text, Room: sent.Room, ID: sent.ID, User: chat.PublicID(from.User),
+				Seq: sent.Seq, Epoch: sent.Epoch, TS: chat.Milliseconds(sent.Time),
+			})
+		}
 		return
 	}
 	if sent.Seq == 1 { // the beginning: both have the room from now on

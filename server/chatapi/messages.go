@@ -55,7 +55,7 @@ func (a *API) send(ctx context.Context, m *member, room, text, id string) (Store
 	if a.options.Hooks.Sent != nil {
 		a.options.Hooks.Sent(sent.Duplicate)
 	}
-	a.sentDirect(ctx, m.author(), sent)
+	a.posted(ctx, m.author(), sent)
 	return Stored{ID: sent.ID, Room: sent.Room, Seq: sent.Seq, Epoch: sent.Epoch, TS: chat.Milliseconds(sent.Time)}, nil
 }
 

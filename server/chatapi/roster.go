@@ -23,8 +23,11 @@ func (a *API) enterLocked(ctx context.Context, m *member, room string) error {
 		m.present = slices.Insert(m.present, i, room)
 	}
 	_, err := a.chat.Enter(ctx, room, m.handle, m.author())
-	if err != nil && !was {
-		a.exitLocked(m, room, true) // it may have happened all the same
+	switch {
+	case err != nil && !was:
+		a.dropLocked(m, room, true) // it may have happened all the same
+	case !was:
+		a.tellPresent(m, room, true)
 	}
 	return err
 }
@@ -37,9 +40,25 @@ func (a *API) exit(m *member, room string, deliberate bool) {
 }
 
 func (a *API) exitLocked(m *member, room string, deliberate bool) {
+	if a.dropLocked(m, room, deliberate) {
+		a.tellPresent(m, room, false)
+	}
+}
+
+// dropLocked is exitLocked without a word; was says whether it was there.
+func (a *API) dropLocked(m *member, room string, deliberate bool) (was bool) {
 	if i, found := slices.BinarySearch(m.present, room); found {
 		m.present = slices.Delete(m.present, i, i+1)
 		a.chat.Exit(room, m.handle, m.socket.User(), deliberate)
+		return true
+	}
+	return false
+}
+
+// tellPresent calls the hook.
+func (a *API) tellPresent(m *member, room string, joined bool) {
+	if h := a.options.Hooks.Present; h != nil && !chat.IsDirect(room) {
+		h(Presence{Room: room, User: chat.PublicID(m.socket.User()), Username: m.name, Connection: chat.PublicID(m.handle)}, joined)
 	}
 }
 

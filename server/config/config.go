@@ -21,6 +21,7 @@ type Config struct {
 	Fairness Fairness
 	Relay    Relay
 	API      API
+	Webhooks Webhooks
 	Web      Web
 	Logging  Logging
 	Tracing  Tracing

@@ -289,6 +289,8 @@ func TestRefusals(t *testing.T) {
 		{"tokens of nobody", "", nil, []string{"--auth.mode", "token"}, `auth.mode: is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys`},
 		{"a key of another form", "api:\n  keys:\n    - {name: x, hash: y, scope: read}\n", nil, nil,
 			`api.keys: the value (hidden) (file FILE) is not allowed: allowed is a list of keys, each with a name, the hash that antchat apikey writes, and scopes of read, write, moderate, admin (in the environment and in flags: in JSON)`},
+		{"a hook of another form", "", map[string]string{"ANTCHAT_WEBHOOKS_HOOKS": `{"url":"https://x"}`}, nil,
+			`webhooks.hooks: the value (hidden) (environment ANTCHAT_WEBHOOKS_HOOKS) is not allowed: allowed is a list of hooks, each with a url, a secret of at least 16 bytes, and events of message, join, leave (in the environment and in flags: in JSON)`},
 		{"a claim without tokens", "", nil, []string{"--api.claim", "scope"}, `api.claim: is set, but auth.mode is not token: allowed is a claim with token`},
 		{"an endpoint in the API", "", map[string]string{"ANTCHAT_API_KEYS": `[{"name":"x","hash":"y","scopes":"read"}]`}, []string{"--engine.path", "/api/v1/chat/"},
 			`engine.path: "/api/v1/chat/" is below /api/v1, where the HTTP API is: allowed is another path`},

@@ -59,6 +59,7 @@ var sections = []struct{ name, about string }{
 	{"fairness", "How much clients may ask for"},
 	{"relay", "Events of your own"},
 	{"api", "The HTTP API for back ends"},
+	{"webhooks", "Back ends that are told what happens"},
 	{"web", "The page"},
 	{"logging", "What the server says about itself"},
 	{"tracing", "Traces, by OpenTelemetry"},
@@ -295,6 +296,11 @@ var settings = []*setting{
 		about: "Most messages of one request."},
 	{key: "api.rate", field: func(c *Config) any { return &c.API.Rate }, initial: "500/s burst 2000",
 		about: "Requests per name of a key, or per token's user, on a node; each message of a batch, and each page of an export, counts as one: a rate, and how many at once."},
+
+	{key: "webhooks.hooks", field: func(c *Config) any { return &c.Webhooks.Hooks }, secret: true,
+		about: "Addresses that are told of events by a signed POST (docs/http-api.md), each with url, secret (at least 16 bytes) and events of message, join, leave."},
+	{key: "webhooks.queue", field: func(c *Config) any { return &c.Webhooks.Queue }, initial: "1000", least: "1", most: "100000", unit: "events",
+		about: "What may wait for one address on a node; what comes beyond it is dropped and counted."},
 
 	{key: "web.dir", field: func(c *Config) any { return &c.Web.Dir },
 		about: "Directory with a page of your own, served instead of the built-in one."},

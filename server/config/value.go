@@ -51,6 +51,12 @@ func (s *setting) assign(c *Config, text string) error {
 			return err
 		}
 		*p = keys
+	case *[]Webhook:
+		hooks, err := parseHooks(text)
+		if err != nil {
+			return err
+		}
+		*p = hooks
 	case *bool:
 		switch text {
 		case "true", "1":
@@ -120,6 +126,8 @@ func (s *setting) allowance() string {
 		return allowedRules
 	case *[]APIKey:
 		return allowedKeys
+	case *[]Webhook:
+		return allowedHooks
 	case *Bucket:
 		return allowedBucket
 	case *[]string:
@@ -149,6 +157,8 @@ func (s *setting) kind() string {
 		return "rules"
 	case *[]APIKey:
 		return "keys"
+	case *[]Webhook:
+		return "hooks"
 	case *Bucket:
 		return "bucket"
 	}
@@ -169,6 +179,8 @@ func (s *setting) show(c *Config) string {
 		return showRules(*p)
 	case *[]APIKey:
 		return showKeys(*p)
+	case *[]Webhook:
+		return showHooks(*p)
 	case *Bucket:
 		return showBucket(*p)
 	case *bool:

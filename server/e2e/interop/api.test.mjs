@@ -1,6 +1,7 @@
 // The HTTP API of two nodes over one Redis, with unmodified clients on both.
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
+import http from "node:http";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { process_ } from "./antchat.mjs";
 import { call, closeAll, collect, connect, latest, next, until, versions, ways } from "./clients.mjs";
@@ -117,6 +118,54 @@ describe("the HTTP API", () => {
     assert.equal((await api(nodes[1], "PUT", `/bans/${me.user}`, { for: 600 })).status, 204);
     assert.equal((await ended)[0].code, "banned");
     await gone;
+  });
+
+  test("webhooks tell of each thing once, signed, whichever node it happened on", async () => {
+    const secret = "a secret of the hook";
+    /** @type {any[]} */
+    const told = [];
+    let failing = true;
+    const receiver = http.createServer(async (request, response) => {
+      let body = "";
+      for await (const part of request) {
+        body += part;
+      }
+      if (failing) { // the first attempt of all
+        failing = false;
+        response.writeHead(500).end();
+        return;
+      }
+      const [, t, v1] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(request.headers["antchat-signature"])) ?? [];
+      assert.equal(v1, createHmac("sha256", secret).update(`${t}.${body}`).digest("hex"));
+      told.push(JSON.parse(body));
+      response.writeHead(204).end();
+    });
+    await new Promise((resolve) => receiver.listen(0, "127.0.0.1", () => resolve(undefined)));
+    try {
+      const { port } = /** @type {import("node:net").AddressInfo} */ (receiver.address());
+      const hooks = JSON.stringify([{ url: `http://127.0.0.1:${port}/events`, secret, events: ["message", "join", "leave"] }]);
+      const hooked = await Promise.all([0, 1].map(() => process_({ ...settings, REDIS_URL: store.url, ANTCHAT_WEBHOOKS_HOOKS: hooks })));
+      nodes.push(...hooked);
+      const [ann, bob] = [await connect(latest, websocket, hooked[0].url), await connect(latest, websocket, hooked[1].url)];
+      const me = await call(ann, "add user", "Ann");
+      await call(bob, "add user", "Bob");
+      const sent = await call(bob, "new message", { message: "hello", id: "one" });
+      await call(bob, "new message", { message: "hello", id: "one" });
+      await api(hooked[0], "POST", "/rooms/lobby/messages", { message: "from a job" });
+      await call(ann, "new message", { room: `@${(await call(bob, "add user", "Bob")).user}`, message: "in private" });
+      ann.close();
+      await until(() => told.filter((e) => e.event === "leave").length === 1 && told.length >= 5, () => JSON.stringify(told));
+      const of = (event) => told.filter((e) => e.event === event).map((e) => e.data);
+      assert.deepEqual(of("join").map((d) => `${d.room} ${d.username}`).sort(), ["lobby Ann", "lobby Bob"]);
+      assert.deepEqual(of("leave").map((d) => [d.room, d.user, d.connection]), [["lobby", me.user, of("join").find((d) => d.username === "Ann").connection]]);
+      const messages = of("message").sort((a, b) => a.seq - b.seq);
+      assert.deepEqual(messages.map((m) => [m.message, m.username]), [["hello", "Bob"], ["from a job", "worker"]]);
+      assert.deepEqual([messages[0].seq, messages[0].epoch, messages[0].id], [sent.seq, sent.epoch, "one"]);
+      assert.equal(new Set(told.map((e) => e.id)).size, told.length);
+    } finally {
+      receiver.closeAllConnections();
+      await new Promise((resolve) => receiver.close(resolve));
+    }
   });
 
   test("is documented where it is, and off without a key", async () => {
