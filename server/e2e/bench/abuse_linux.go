@@ -12,6 +12,7 @@ import (
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/antchat/antchat/deploy/load/process"
 	"github.com/antchat/antchat/deploy/load/swarm"
 )
 
@@ -31,6 +32,7 @@ const (
 
 // crowd is those people and, last, the one.
 type crowd struct {
+	server  *server
 	swarm   *swarm.Swarm
 	clients []*swarm.Client
 	ready   int
@@ -45,7 +47,7 @@ type crowd struct {
 }
 
 func abuse(ctx context.Context, f *fleet, _ *load, o options, add func(string, float64)) error {
-	c := &crowd{latency: newHistogram()}
+	c := &crowd{server: f.nodes[0], latency: newHistogram()}
 	var err error
 	if c.swarm, err = swarm.New(c, swarm.Options{Spin: o.spin}); err != nil {
 		return err
@@ -83,6 +85,7 @@ func abuse(ctx context.Context, f *fleet, _ *load, o options, add func(string, f
 		p99[k.name] = milliseconds(k.latency, 0.99)
 		add("abuse "+k.name+" p50", milliseconds(k.latency, 0.50))
 		add("abuse "+k.name+" p99", p99[k.name])
+		add("abuse "+k.name+" cpu", 100*float64(k.cpu)/float64(2*(o.measure/2)))
 	}
 	change := func(key, from, to string) { add("abuse "+key, 100*(p99[to]-p99[from])/p99[from]) }
 	change("elsewhere change", "calm", "elsewhere")
@@ -97,12 +100,14 @@ type ask struct {
 	rate    float64 // messages a second; 0: nothing
 	room    string  // "": the lobby
 	latency *hdr.Histogram
+	cpu     time.Duration // of the server
 }
 
 // stretch has the people write, and measures how long their messages take.
 func (c *crowd) stretch(ctx context.Context, measure time.Duration, of *ask) error {
 	request := `["new message",{"room":"` + cmp.Or(of.room, "lobby") + `","message":"` + abuserText + `"}]`
 	start, begun := time.Now(), false
+	var before process.Usage
 	people, requests := 0, 0
 	due := func(n int, rate float64) time.Time {
 		return start.Add(time.Duration(float64(n) / rate * float64(time.Second)))
@@ -112,6 +117,10 @@ func (c *crowd) stretch(ctx context.Context, measure time.Duration, of *ask) err
 		if !begun && now.Sub(start) >= warmUp { // what the abuser may have at once is used up
 			begun, c.from = true, len(c.sent)
 			c.latency.Reset()
+			var err error
+			if before, err = c.server.usage(); err != nil {
+				return err
+			}
 		}
 		if now.Sub(start) >= warmUp+measure {
 			break
@@ -139,8 +148,13 @@ func (c *crowd) stretch(ctx context.Context, measure time.Duration, of *ask) err
 			return err
 		}
 	}
+	after, err := c.server.usage()
+	if err != nil {
+		return err
+	}
+	of.cpu += after.CPU - before.CPU
 	// Nobody gets one's own.
-	err := c.until(ctx, "every delivery", func() bool { return c.delivered >= len(c.sent)*abusePeople })
+	err = c.until(ctx, "every delivery", func() bool { return c.delivered >= len(c.sent)*abusePeople })
 	if err == nil && c.delivered > len(c.sent)*abusePeople {
 		err = errors.New("deliveries were repeated")
 	}
