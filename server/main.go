@@ -15,6 +15,7 @@ import (
 
 	"github.com/antchat/antchat/server/config"
 	"github.com/antchat/antchat/server/observe"
+	"github.com/antchat/antchat/server/plan"
 )
 
 // Exit codes.
@@ -54,9 +55,13 @@ func main() {
 func start(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	err := command(ctx, args, stdout, stderr)
 	var wrong *config.Error
+	var flag *plan.FlagError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &flag):
+		complain(stderr, flag)
+		return exitSettings
 	case errors.As(err, &wrong):
 		complain(stderr, wrong)
 		return exitSettings
@@ -72,6 +77,10 @@ func complain(w io.Writer, err error) {
 }
 
 func command(ctx context.Context, args []string, stdout, stderr *os.File) error {
+	// It has flags of its own, and no setting means anything to it.
+	if len(args) > 0 && args[0] == "plan" {
+		return plan.Command(args[1:], stdout)
+	}
 	c, request, err := config.Load(args)
 	if request == config.Doctor {
 		return diagnose(ctx, c, err, stdout)

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// prices is deploy/prices.yaml.
+// prices is server/plan/prices.yaml.
 type prices struct {
 	Date     string  `json:"date"`
 	Hours    float64 `json:"hours_per_month"`
@@ -26,6 +26,8 @@ type prices struct {
 	} `json:"cloud_run"`
 	VM struct {
 		Hour    float64 `json:"hour"`
+		VCPUs   float64 `json:"vcpus"`
+		GiB     float64 `json:"gib"`
 		Clients float64 `json:"clients_per_machine"`
 		Least   float64 `json:"least_machines"`
 	} `json:"vm"`
@@ -65,7 +67,7 @@ func thousands(n float64) string {
 
 // TestCosts: the tables in docs/operations.md are what the prices give.
 func TestCosts(t *testing.T) {
-	asJSON, err := yaml.YAMLToJSONStrict([]byte(read(t, "deploy/prices.yaml")))
+	asJSON, err := yaml.YAMLToJSONStrict([]byte(read(t, "server/plan/prices.yaml")))
 	if err != nil {
 		t.Fatal(err)
 	}

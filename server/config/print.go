@@ -22,6 +22,8 @@ Without a command it serves. Commands:
     password       make admin_ui.password_hash of the line on standard input
     apikey         make a key for the HTTP API: its text, once, and its hash for
                    api.keys
+    plan           say what a fleet for so many users needs, and what it costs; has
+                   flags of its own: antchat plan --help
     version        show the version
 
 A setting comes from, each before the next: its flag, its environment variable,
