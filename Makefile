@@ -8,6 +8,7 @@ SHELL       := bash
 GO       ?= go
 FUZZTIME ?= 3s
 ARGS     ?=
+SOAK     ?= 1h
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 CACHE         := $(CURDIR)/.cache
@@ -15,7 +16,7 @@ TOOLS         := $(CACHE)/tools.env
 LINTER_VERSION := v2.15.0
 LINTER        := $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 
-.PHONY: help run build test lint fuzz alloc bench bench-go bench-check faults interop check-js check-deploy setup clean
+.PHONY: help run build test lint fuzz alloc bench bench-go bench-check faults soak interop check-js check-deploy setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,9 @@ bench-check: setup ## measure again; fails if a ratio is worse than in docs/benc
 
 faults: setup ## kill, cut and pause real servers under load; settings in ARGS, such as ARGS='-only redis-kill'
 	. $(TOOLS); $(GO) run ./server/e2e/faults $(ARGS)
+
+soak: setup ## the chat mix over four nodes with a fault each minute, SOAK long (1h): does anything pile up; more in ARGS
+	. $(TOOLS); $(GO) run ./server/e2e/faults -soak $(SOAK) $(ARGS)
 
 interop: setup ## clients from other registries too: Java, Python
 	. $(TOOLS); bash server/e2e/interop/run.sh

@@ -144,7 +144,7 @@ func (r *runner) slowDown() error {
 			return err
 		}
 	}
-	r.expectEnd = func(m *member) bool { return m.slow }
+	r.expectEnd = func(m *member) bool { return m.slow || r.o.Faults }
 	return nil
 }
 

@@ -35,6 +35,7 @@ type options struct {
 	Slow       float64       `json:"slow"`
 	Backoff    time.Duration `json:"backoff_ns"`
 	Kill       int           `json:"kill"`
+	Faults     bool          `json:"faults"`
 	Spin       bool          `json:"spin"`
 	Quiet      bool          `json:"-"`
 	JSON       string        `json:"-"`
@@ -88,6 +89,7 @@ func parseOptions(args []string) (*options, error) {
 	f.Float64Var(&o.Slow, "slow", 0.1, "part of the clients that never reads, in the mode slow")
 	f.DurationVar(&o.Backoff, "backoff", time.Second, "first wait before a reconnect, half to one and a half of it, doubled up to 5 s")
 	f.IntVar(&o.Kill, "kill", 0, "process id of the last target's server, which is killed in the mode storm instead of cutting all")
+	f.BoolVar(&o.Faults, "faults", false, "somebody ends servers and connections meanwhile: closes are counted, and no reason to fail")
 	f.BoolVar(&o.Spin, "spin", false, "poll instead of sleeping: wake-ups then stay out of the servers' bill")
 	f.BoolVar(&remote, "allow-remote", false, "allow targets beyond this machine: only with their owner's leave")
 	f.BoolVar(&o.Quiet, "quiet", false, "no progress")

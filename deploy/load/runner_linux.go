@@ -151,6 +151,9 @@ func newRunner(o *options) (*runner, error) {
 	if r.swarm, err = swarm.New(r, swarm.Options{Spin: o.Spin, Query: "recovery=1"}); err != nil {
 		return nil, err
 	}
+	if o.Faults {
+		r.expectEnd = func(*member) bool { return true }
+	}
 	r.watch = newWatch(r)
 	for n := range o.Rooms {
 		r.rooms = append(r.rooms, &room{index: n, name: r.name + "-" + strconv.Itoa(n)})

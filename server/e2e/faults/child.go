@@ -173,7 +173,8 @@ func (t *tail) String() string {
 // server is one node.
 type server struct {
 	child
-	addr string // host:port
+	addr  string // host:port
+	admin string // the operators' address; empty for none
 }
 
 // cleanEnv is the environment without settings of the caller's own shell.

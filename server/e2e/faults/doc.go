@@ -37,6 +37,10 @@
 // A notice that reaches past all that a member had seen of an epoch counts for
 // whatever that epoch had further, since nobody can know how much that was.
 //
+// A soak (soak.go) is the long form: deploy/load's chat mix and its checks in
+// place of the members, a fault each minute, and at the end how what the nodes and
+// Redis hold grew (trend.go): go run ./server/e2e/faults -soak 1h.
+//
 // Run it from the repository's root, after npm ci in server/e2e:
 //
 //	go run ./server/e2e/faults [-forms single,always,everysec,sentinel,unconfirmed] [-only node-kill,redis-kill] [-seed 7] [-mixes 2] [-json file]

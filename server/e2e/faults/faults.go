@@ -89,7 +89,7 @@ func faultsFor(form form) (some []fault) {
 func (w *world) anyServer() *server {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.servers[w.random.IntN(len(w.servers))]
+	return w.servers[w.spared+w.random.IntN(len(w.servers)-w.spared)]
 }
 
 func (w *world) anyLink() (*relay, string) {
@@ -125,7 +125,7 @@ func (w *world) startAgain(ctx context.Context, n *server) error {
 }
 
 func rolling(ctx context.Context, w *world) error {
-	for _, n := range w.servers {
+	for _, n := range w.servers[w.spared:] {
 		if err := n.end(syscall.SIGTERM); err != nil {
 			return err
 		}

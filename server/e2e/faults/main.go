@@ -50,6 +50,7 @@ type options struct {
 	list  bool
 	race  bool
 	short bool
+	soak  soak
 }
 
 // form is a kind of world.
@@ -86,9 +87,17 @@ func (o *options) parse(args []string, out io.Writer) error {
 	flags.BoolVar(&o.race, "race", false, "build the server with the race detector")
 	flags.BoolVar(&o.debug, "debug", false, "let the servers log everything, and keep what they have said")
 	flags.BoolVar(&o.short, "short", false, "less load")
+	flags.DurationVar(&o.soak.duration, "soak", 0, "in place of runs: the chat mix of deploy/load for that long, a fault every -every, and what piles up meanwhile")
+	flags.DurationVar(&o.soak.every, "every", time.Minute, "from one fault of a soak to the next")
+	flags.IntVar(&o.soak.clients, "clients", 400, "of a soak")
+	flags.Float64Var(&o.soak.rate, "rate", 200, "actions a second of all clients of a soak")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if err := o.soak.check(); err != nil {
+		return err
+	}
+	o.soak.tail, o.soak.faults = soakTail, soakFaults
 	if flags.NArg() > 0 || o.fleet < 2 || o.fleet > 16 || o.mixes < 0 || o.parts < 1 {
 		return errors.New("see -help")
 	}
@@ -126,6 +135,9 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		if o.bin, err = buildServer(ctx, dir, o.race); err != nil {
 			return err
 		}
+	}
+	if o.soak.duration > 0 {
+		return o.soakAll(ctx)
 	}
 	plan, err := o.plan()
 	if err != nil {

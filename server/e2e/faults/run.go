@@ -23,6 +23,7 @@ type settings struct {
 	debug     bool
 	env       map[string]string // of the servers, besides their usual one
 	restless  bool
+	watched   bool // servers have an address for operators
 	out       io.Writer
 }
 

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // size is how much load a world has.
@@ -43,8 +45,11 @@ type world struct {
 	host     *nodeHost
 	members  []*member
 	rooms    []string
-	bulk     atomic.Bool // the bulk room's members write, as large and as fast as they can
-	tasks    sync.WaitGroup
+	// spared: the first that many servers are never ended nor paused (soak.go
+	// follows what they hold).
+	spared int
+	bulk   atomic.Bool // the bulk room's members write, as large and as fast as they can
+	tasks  sync.WaitGroup
 
 	mu sync.Mutex
 	// servers, and their links to Redis (none without Redis). Guarded by mu, but
@@ -70,48 +75,23 @@ func (w *world) healed() {
 	w.heals = append(w.heals, w.ledger.now())
 }
 
+// newWorld has started nothing; cancel is called by end.
+func newWorld(ctx context.Context, cancel context.CancelFunc, o *settings, random *rand.Rand) *world {
+	return &world{size: o.size, settings: o, random: random, ctx: ctx, cancel: cancel, ledger: newLedger(), health: make(map[*server]bool)}
+}
+
 // build starts everything and returns when everybody is in.
 func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w = &world{size: o.size, settings: o, random: random, ctx: ctx, cancel: cancel, ledger: newLedger(), health: make(map[*server]bool)}
+	w = newWorld(ctx, cancel, o, random)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.end())
 		}
 	}()
-	if w.dir, err = os.MkdirTemp("", "antchat-faults-"); err != nil {
+	if err = w.open(ctx); err != nil {
 		return w, err
 	}
-	if o.form.fleet {
-		if err = w.openStore(ctx, o.form); err != nil {
-			return w, err
-		}
-	}
-	for i := range o.nodes {
-		s, link, err := w.newServer("node" + strconv.Itoa(i+1))
-		if err != nil {
-			return w, err
-		}
-		w.servers = append(w.servers, s)
-		if link != nil {
-			w.links = append(w.links, link)
-		}
-		if err := s.start(); err != nil {
-			return w, err
-		}
-	}
-	for _, s := range w.servers {
-		if err = s.awaitReady(ctx); err != nil {
-			return w, err
-		}
-	}
-	if w.front, err = newRelay(w.pick); err != nil {
-		return w, err
-	}
-	if w.second, err = newRelay(w.pick); err != nil {
-		return w, err
-	}
-	w.watch()
 	if w.host, err = startNode(o.here); err != nil {
 		return w, err
 	}
@@ -123,6 +103,44 @@ func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err e
 		return w, fmt.Errorf("not everybody got in: %w\n%s", err, w.unsettled())
 	}
 	return w, nil
+}
+
+// open starts the store, the servers and the balancers.
+func (w *world) open(ctx context.Context) (err error) {
+	if w.dir, err = os.MkdirTemp("", "antchat-faults-"); err != nil {
+		return err
+	}
+	if w.settings.form.fleet {
+		if err := w.openStore(ctx, w.settings.form); err != nil {
+			return err
+		}
+	}
+	for i := range w.settings.nodes {
+		s, link, err := w.newServer("node" + strconv.Itoa(i+1))
+		if err != nil {
+			return err
+		}
+		w.servers = append(w.servers, s)
+		if link != nil {
+			w.links = append(w.links, link)
+		}
+		if err := s.start(); err != nil {
+			return err
+		}
+	}
+	for _, s := range w.servers {
+		if err := s.awaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	if w.front, err = newRelay(w.pick); err != nil {
+		return err
+	}
+	if w.second, err = newRelay(w.pick); err != nil {
+		return err
+	}
+	w.watch()
+	return nil
 }
 
 // newServer makes a node that is not started yet, and its link to Redis, if
@@ -152,6 +170,11 @@ func (w *world) newServer(name string) (*server, *relay, error) {
 		settings["REDIS_URL"] = "redis://" + link.addr()
 	}
 	s, err := newServer(name, w.settings.bin, settings)
+	if err == nil && w.settings.watched {
+		if s.admin, err = loopback.Addr(); err == nil {
+			s.env = append(s.env, "ANTCHAT_ADMIN_LISTEN="+s.admin)
+		}
+	}
 	return s, link, err
 }
 
