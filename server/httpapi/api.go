@@ -197,9 +197,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) (operation string, e
 	defer a.served.Done()
 	c := &call{api: a, w: w, r: r}
 	if c.route, c.vars, err = a.find(r); err != nil {
-		if errors.As(err, new(methodError)) {
-			w.Header().Set("Allow", err.(methodError).allow)
-			err = failure{code: CodeMethodNotAllowed, detail: "allowed is " + err.(methodError).allow}
+		if other, ok := errors.AsType[methodError](err); ok {
+			w.Header().Set("Allow", other.allow)
+			err = failure{code: CodeMethodNotAllowed, detail: "allowed is " + other.allow}
 		}
 		return "", err
 	}

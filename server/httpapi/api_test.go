@@ -573,7 +573,7 @@ func TestExportsBounded(t *testing.T) {
 func FuzzBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"message":"x"}`, `{"messages":[{"message":"x","id":"1"}]}`, `{"messages":null,"message":"x"}`, `null`, `{}`, `[`, "", `{"message":"\ud800"}`,
-		`{"message":"x","username":"‮"}`, `{"MESSAGE":"x","message":"y"}`, `{"message":"x"} `, `{"messages":[null]}`,
+		`{"message":"x","username":"` + "\u202e" + `"}`, `{"MESSAGE":"x","message":"y"}`, `{"message":"x"} `, `{"messages":[null]}`,
 	} {
 		f.Add([]byte(seed))
 	}
