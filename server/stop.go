@@ -32,9 +32,14 @@ func (p *program) stop() error {
 			errs = append(errs, fmt.Errorf("stop %s: %w", what, err))
 		}
 	}
-	if p.api != nil {
-		end(connections, "api", p.api.Close)
-	}
+	api := make(chan error, 1)
+	go func() {
+		if p.api == nil {
+			api <- nil
+			return
+		}
+		api <- p.api.Close(connections) // no slow request holds up the others' turn
+	}()
 	if p.http != nil {
 		p.drain(connections)
 		// Shutdown waits for held polls, which end with their sessions.
@@ -51,6 +56,7 @@ func (p *program) stop() error {
 	} else if p.engine != nil {
 		end(ctx, "sessions", p.engine.Close)
 	}
+	end(ctx, "api", func(context.Context) error { return <-api })
 	if p.listener != nil {
 		_ = p.listener.Close() // closed already if it was served
 	}
