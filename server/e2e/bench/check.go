@@ -30,9 +30,9 @@ func check(w io.Writer, last, now *record, tolerance float64) error {
 			verdict := "holds"
 			if is > was*(1+tolerance) {
 				verdict = "FELL"
-				fell = append(fell, fmt.Sprintf("%s of %s's", r.key, p.name))
+				fell = append(fell, fmt.Sprintf("%s to %s", r.key, p.name))
 			}
-			if _, err := fmt.Fprintf(w, "%-5s %s: %.2f of %s's, was %.2f\n", verdict, r.key, is, p.label, was); err != nil {
+			if _, err := fmt.Fprintf(w, "%-5s %s: %.2f times that of %s, was %.2f\n", verdict, r.key, is, p.label, was); err != nil {
 				return err
 			}
 		}

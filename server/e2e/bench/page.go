@@ -13,7 +13,10 @@ func (r *record) page() string {
 	b.WriteString(`# Benchmarks
 
 Antchat beside what else one could pick: one load, one machine, in turns. This page, its plots, [benchmarks.json](benchmarks.json)
-and the figures in the README are written by ` + "`make bench`" + `; a test holds that they agree.
+and the figures in the README are written by ` + "`make bench`" + `; a test holds that they agree. ` + "`make bench-check`" + ` compares ours as a part of
+each other server's, in CPU and memory, with what is recorded here, and fails if one is more than 25 % worse (` + "`ARGS='-tolerance 0.4'`" + `
+for another measure). Where only the ratio to one server is worse, it is that server, or the machine; where the one to the bare
+writes is, it is ours.
 
 ` + "```sh\nmake bench          # measure all, and write this page: some 35 minutes, on a machine that does nothing else\n" +
 		"make bench-check    # measure the main ones again, and say which ratios fell: some 10 minutes\n" +

@@ -60,8 +60,8 @@ func TestCheck(t *testing.T) {
 		{"a machine half as fast", recorded([]float64{4}, []float64{20}, []float64{16}), nil},
 		{"within", recorded([]float64{2.4}, []float64{10}, []float64{8}), nil},
 		{"better", recorded([]float64{1}, []float64{10}, []float64{8}), nil},
-		{"worse", recorded([]float64{2.6}, []float64{10}, []float64{8}), []string{"saturated cpu of node's", "saturated cpu of bare's"}},
-		{"worse than one", recorded([]float64{2}, []float64{7}, []float64{8}), []string{"saturated cpu of node's"}},
+		{"worse", recorded([]float64{2.6}, []float64{10}, []float64{8}), []string{"saturated cpu to node", "saturated cpu to bare"}},
+		{"worse than one", recorded([]float64{2}, []float64{7}, []float64{8}), []string{"saturated cpu to node"}},
 		{"one peer only", recorded([]float64{2}, []float64{10}, nil), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
