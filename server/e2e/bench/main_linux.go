@@ -158,6 +158,11 @@ func bench(ctx context.Context) error {
 	if r.Versions, err = versions(ctx, root, o.peers); err != nil {
 		return err
 	}
+	if o.record != "" { // better said now than after the measurements
+		if _, err := r.documents(o.record); err != nil {
+			return err
+		}
+	}
 	for run := range o.runs {
 		for _, name := range o.only {
 			measure := measurements[name]
