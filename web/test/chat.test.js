@@ -301,3 +301,9 @@ test("a direct message opens its room, unread, under the sender's name", async (
   chat.openDirect({ user: "a", username: "Al" });
   assert.equal(chat.active, direct);
 });
+
+test("what the platform tells everybody is shown", async () => {
+  await wire.up();
+  wire.tell("announcement", { message: "back at nine", username: "ops", ts: 1 });
+  assert.equal(chat.announcement, "ops: back at nine");
+});

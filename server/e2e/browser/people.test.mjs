@@ -1,12 +1,13 @@
 // Our page: people who sign in, write to each other alone, and use two devices.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { antchat } from "../interop/antchat.mjs";
 import { line, newRoom, open, person, profile, say, server, shown, until } from "./chromium.mjs";
 
 const secret = "a secret that nobody else has, 32+";
+const key = "a key of a back end, long enough to be one";
 
 /** @type {Awaited<ReturnType<typeof antchat>>} a server that asks for tokens */
 let strict;
@@ -15,6 +16,7 @@ before(async () => {
     ANTCHAT_AUTH_MODE: "token",
     ANTCHAT_AUTH_SECRET: secret,
     ANTCHAT_AUTH_WARNING: "5m",
+    ANTCHAT_API_KEYS: JSON.stringify([{ name: "ops", hash: createHash("sha256").update(key).digest("hex"), scopes: ["admin"] }]),
     ANTCHAT_ROOMS_RULES: JSON.stringify([
       { pattern: "news", read: "signed-in", write: "claim:role=moderator", moderate: "claim:role=moderator" },
       { pattern: "*", read: "signed-in", write: "signed-in", moderate: "claim:role=moderator" },
@@ -183,4 +185,18 @@ test("a room that one may only read says so", async () => {
   const page = await open(await profile(), `${strict.url}/#token=${token({ sub: "mina", name: "Mina" })}&room=news`);
   await page.locator("#notice", { hasText: "You can read here, but not write." }).waitFor();
   assert.ok(await page.locator("#text").isDisabled());
+});
+
+test("what a back end announces is there until it is put away", async () => {
+  const page = await open(await profile(), `${strict.url}/#token=${token({ sub: "mina", name: "Mina" })}`);
+  await page.waitForSelector("#state[data-state=connected]");
+  const answer = await fetch(`${strict.url}/api/v1/announcements`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
+    body: JSON.stringify({ message: "back at nine" }),
+  });
+  assert.ok(answer.ok, await answer.text());
+  await page.locator("#announcement", { hasText: "back at nine" }).waitFor();
+  await page.locator("#announcement").getByRole("button", { name: "Close" }).click();
+  await page.locator("#announcement").waitFor({ state: "hidden" });
 });

@@ -58,6 +58,8 @@ export class Chat {
     this.nameWanted = identity.name === "" && identity.token === "";
     /** Why a token must be shown; "": it need not. */
     this.tokenWanted = "";
+    /** What the platform last told everybody; "": nothing, or it was put away. */
+    this.announcement = "";
     /** When the token shown ends, milliseconds since 1970; 0: not soon. */
     this.tokenEnds = 0;
     /** The person's own public id; "": not told yet. */
@@ -324,6 +326,7 @@ export class Chat {
       room.joined = false;
       room.refused = code;
     });
+    on("announcement", ({ message, username }) => (this.announcement = username ? `${username}: ${message}` : String(message)));
     on("token expiring", ({ expires }) => (this.tokenEnds = expires));
     on("room gap", (gap) => {
       const room = roomOf(gap);
@@ -331,7 +334,7 @@ export class Chat {
       room.epoch = gap.epoch ?? room.epoch;
       room.timeline.gap(gap);
     });
-    for (const event of ["user joined", "user left", "room users", "typing", "stop typing", "room gap", "token expiring", ...MODERATION]) on(event, this.changed);
+    for (const event of ["user joined", "user left", "room users", "typing", "stop typing", "room gap", "token expiring", "announcement", ...MODERATION]) on(event, this.changed);
   }
 
   /**

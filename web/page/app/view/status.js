@@ -16,6 +16,11 @@ export class Status {
     this.signIn = byID("sign-in-again", HTMLButtonElement);
     this.signIn.addEventListener("click", () => chat.signInAgain());
     this.wasConnected = false;
+    this.announcement = byID("announcement", HTMLElement);
+    byID("announcement-close", HTMLButtonElement).addEventListener("click", () => {
+      chat.announcement = "";
+      chat.changed();
+    });
   }
 
   draw() {
@@ -34,5 +39,7 @@ export class Status {
     this.trouble.hidden = !ends && (!down || (state === "connecting" && !this.wasConnected));
     this.tryNow.hidden = ends || state === "connecting" || state === "refused";
     this.signIn.hidden = !ends;
+    say(byID("announcement-text", HTMLElement), this.chat.announcement);
+    this.announcement.hidden = this.chat.announcement === "";
   }
 }
