@@ -24,6 +24,9 @@ func (p *program) stop() error {
 	defer cancel()
 	connections, cancel := context.WithTimeout(ctx, whole-min(stopReserve, whole/5))
 	defer cancel()
+	if p.engine != nil {
+		p.engine.Refuse() // before it says that it is not ready
+	}
 	p.stopping.Store(true)
 
 	var errs []error

@@ -97,6 +97,13 @@ func (s *Server) Sessions() int {
 // drainPace is the slowest pace of Drain, per session: few sessions are no wave.
 const drainPace = 20 * time.Millisecond
 
+// Refuse answers new sessions with 503 from now on. Those that are there stay.
+func (s *Server) Refuse() {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+}
+
 // Drain refuses new sessions and closes those that there are as ReasonShutdown,
 // one after the other, evenly over window or less: so that clients do not come
 // to other servers all at once. Each is closed at a moment when its client waits for
@@ -105,9 +112,7 @@ const drainPace = 20 * time.Millisecond
 // the last one has begun to close, or when ctx ends; Close ends what is left. It
 // must return before Close is called.
 func (s *Server) Drain(ctx context.Context, window time.Duration) {
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
+	s.Refuse()
 	// In a map's order, which is no order. Handshakes that are under way are
 	// Close's.
 	all := s.list()

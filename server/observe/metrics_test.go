@@ -60,6 +60,8 @@ func newEverything(t *testing.T) *everything {
 		t.Fatal(err)
 	}
 	m.Gateway(slog.New(slog.DiscardHandler), func(*http.Request) string { return "" })
+	m.API()
+	m.Webhooks()
 	eio := engineio.NewServer(func(*engineio.Session) engineio.Handler { return nil }, engineio.Options{})
 	t.Cleanup(func() {
 		ctx := context.Background() // t.Context has ended
