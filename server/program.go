@@ -166,7 +166,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // a WebSocket needs the connection for itself
 	p.http = &http.Server{
-		Handler:           p.gateway,
+		Handler:           p.lastAnswers(p.gateway),
 		TLSConfig:         tlsConfig,
 		Protocols:         protocols,
 		ReadHeaderTimeout: c.HTTP.HeaderTimeout,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -114,11 +115,23 @@ func (p *program) drain(ctx context.Context) {
 		window = 0 // who is sent away early would only wait longer
 	}
 	if window > 0 {
-		// A balancer's kept connection would bring the next request here.
-		p.http.SetKeepAlivesEnabled(false)
 		p.logger.Info("draining", "sessions", p.engine.Sessions(), "window", window)
 	}
 	p.engine.Drain(ctx, window)
+}
+
+// lastAnswers ends each connection with its answer once the node stops, since a
+// balancer's kept connection would bring the next request here. net/http can do
+// that too (SetKeepAlivesEnabled), but it closes what it takes for idle, a
+// connection whose request is just being read among them: that ends a session
+// that polls.
+func (p *program) lastAnswers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.stopping.Load() && r.Header.Get("Upgrade") == "" {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // alone says whether there is no other node.

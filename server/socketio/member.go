@@ -19,6 +19,15 @@ func (m *member) Hold() { (*Socket)(m).hold() }
 // may be claimed next.
 func (m *member) Fence() {
 	s := (*Socket)(m)
+	s.mu.Lock()
+	moving := s.moving
+	s.mu.Unlock()
+	if moving {
+		// The newer owner is the node that it moves to. It says nothing more, and
+		// its connection ends here by Departed, or by Closed if the move fails;
+		// until then somebody may wait for an acknowledgement.
+		return
+	}
 	s.end(ReasonTakenOver, true)
 	s.client.conn.Abort(string(ReasonTransportClose))
 }
