@@ -17,11 +17,12 @@ export const cleanEnv = Object.fromEntries(
 
 /**
  * A port that is free now. The server must come back to the same one, so it
- * cannot choose; and it lies below those that connections are given.
+ * cannot choose; it lies below those that connections are given, and above 10080,
+ * which fetch and browsers refuse to ask.
  */
 export async function freePort() {
   for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const port = 10_100 + Math.floor(Math.random() * 19_900);
     const server = net.createServer();
     const free = await new Promise((resolve) => {
       server.once("error", () => resolve(false));
