@@ -14,11 +14,8 @@ import (
 
 // TestProxy: the proxy of docker-compose.yml, with its own configuration, in
 // front of three nodes on one Redis: real clients chat through it, one node
-// stops, and nothing is lost.
+// stops, and nothing is lost. Three loopback addresses and one port: Linux only.
 func TestProxy(t *testing.T) {
-	if !onLinux {
-		t.Skip("three loopback addresses and one port: Linux only")
-	}
 	redis := "redis://" + startRedis(t)
 	first := newProcess(t, antchatBin)
 	_, port, _ := net.SplitHostPort(first.addr)
