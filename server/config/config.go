@@ -166,10 +166,55 @@ type Rooms struct {
 	Rules []RoomRule
 }
 
+// Limits bound what clients make.
+type Limits struct {
+	NameCharacters    int
+	RoomCharacters    int
+	MessageCharacters int
+	MessageBytes      int
+	HistoryDefault    int
+	HistoryMax        int
+	PeopleListed      int
+	RoomsListed       int
+	RoomsPerSocket    int
+}
+
+// Buckets bound one kind of request per socket, user and address.
+type Buckets struct{ Socket, User, Address Bucket }
+
+// Fairness bounds what clients ask for.
+type Fairness struct {
+	Mode     string // on, off
+	Connects Buckets
+	Messages Buckets
+	Joins    Buckets
+	Reads    Buckets
+	Typing   Buckets
+	Rooms    Buckets
+}
+
 // Relay names custom events that are passed on to the room in their first
 // argument.
 type Relay struct {
 	Events []string
+}
+
+// API is the HTTP API for back ends: off without keys and claim.
+type API struct {
+	Keys     []APIKey // secret
+	Claim    string
+	MaxBody  int64
+	MaxBatch int
+	Rate     Bucket
+}
+
+// On says whether there is an API.
+func (a *API) On() bool { return len(a.Keys) > 0 || a.Claim != "" }
+
+// Webhooks are addresses that are told what happens.
+type Webhooks struct {
+	Hooks []Webhook // secret
+	Queue int
 }
 
 // Web is the page.

@@ -40,19 +40,19 @@ func (s *setting) assign(c *Config, text string) error {
 		}
 		*p = b
 	case *[]RoomRule:
-		rules, err := parseRules(text)
+		rules, err := parseRecords[RoomRule](text, allowedRules, maxElements)
 		if err != nil {
 			return err
 		}
 		*p = rules
 	case *[]APIKey:
-		keys, err := parseKeys(text)
+		keys, err := parseRecords[APIKey](text, allowedKeys, maxKeys)
 		if err != nil {
 			return err
 		}
 		*p = keys
 	case *[]Webhook:
-		hooks, err := parseHooks(text)
+		hooks, err := parseRecords[Webhook](text, allowedHooks, maxHooks)
 		if err != nil {
 			return err
 		}
@@ -176,11 +176,11 @@ func (s *setting) show(c *Config) string {
 	case *[]string:
 		return strings.Join(*p, ",")
 	case *[]RoomRule:
-		return showRules(*p)
+		return showRecords(*p)
 	case *[]APIKey:
-		return showKeys(*p)
+		return showRecords(*p)
 	case *[]Webhook:
-		return showHooks(*p)
+		return showRecords(*p)
 	case *Bucket:
 		return showBucket(*p)
 	case *bool:
@@ -260,4 +260,16 @@ func duration(text string) time.Duration {
 		panic("config: limit " + text)
 	}
 	return d
+}
+
+// short writes a duration without the zero parts that time.Duration adds.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

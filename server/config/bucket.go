@@ -15,33 +15,6 @@ type Bucket struct {
 	Burst int
 }
 
-// Buckets bound one kind of request per socket, user and address.
-type Buckets struct{ Socket, User, Address Bucket }
-
-// Fairness bounds what clients ask for.
-type Fairness struct {
-	Mode     string // on, off
-	Connects Buckets
-	Messages Buckets
-	Joins    Buckets
-	Reads    Buckets
-	Typing   Buckets
-	Rooms    Buckets
-}
-
-// Limits bound what clients make.
-type Limits struct {
-	NameCharacters    int
-	RoomCharacters    int
-	MessageCharacters int
-	MessageBytes      int
-	HistoryDefault    int
-	HistoryMax        int
-	PeopleListed      int
-	RoomsListed       int
-	RoomsPerSocket    int
-}
-
 const allowedBucket = "off, or RATE/UNIT burst N, such as 20/s burst 100, 30/m burst 30 or 5/h burst 10; rate and burst from 1 to 1000000"
 
 var bucketForm = regexp.MustCompile(`^([0-9]{1,7})/(s|m|h) burst ([0-9]{1,7})$`)

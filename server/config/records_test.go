@@ -22,7 +22,7 @@ func TestRules(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(c.Rooms.Rules, want) {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	again, _, err := Load([]string{"--rooms.rules", showRules(c.Rooms.Rules)})
+	again, _, err := Load([]string{"--rooms.rules", showRecords(c.Rooms.Rules)})
 	if err != nil || !reflect.DeepEqual(again.Rooms.Rules, want) {
 		t.Errorf("%v", err)
 	}
