@@ -1,7 +1,6 @@
 package local
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/antchat/antchat/adapter"
+	"github.com/antchat/antchat/server/schedule"
 )
 
 const recordOverhead = 200 // bytes of memory that a record costs by itself
@@ -20,23 +20,24 @@ type expiring struct {
 	maxBytes int64
 
 	mu      sync.Mutex
-	records map[string]*record // counters and values have keys of their own kind
-	due     dueHeap
+	records map[string]*expiringRecord // counters and values have keys of their own kind
+	byTime  schedule.Queue[record]
 	bytes   int64
 }
 
+// record is a counter or a value.
 type record struct {
-	key     string
-	value   []byte
-	count   int64
-	until   int64 // Unix milliseconds
-	heapPos int
+	key   string
+	value []byte
+	count int64
 }
+
+type expiringRecord = schedule.Entry[record]
 
 func (r *record) size() int64 { return int64(len(r.key)+len(r.value)) + recordOverhead }
 
 func newExpiring(maxRecords int, maxBytes int64) *expiring {
-	return &expiring{max: maxRecords, maxBytes: maxBytes, records: make(map[string]*record)}
+	return &expiring{max: maxRecords, maxBytes: maxBytes, records: make(map[string]*expiringRecord)}
 }
 
 func (x *expiring) sweep(nowMilli int64) {
@@ -46,38 +47,40 @@ func (x *expiring) sweep(nowMilli int64) {
 }
 
 func (x *expiring) sweepLocked(nowMilli int64) {
-	for len(x.due) > 0 && x.due[0].until <= nowMilli {
-		x.dropLocked(x.due[0])
+	now := time.UnixMilli(nowMilli)
+	for first := x.byTime.First(); first != nil && !first.At().After(now); first = x.byTime.First() {
+		x.dropLocked(first)
 	}
 }
 
-func (x *expiring) dropLocked(r *record) {
-	heap.Remove(&x.due, r.heapPos)
-	delete(x.records, r.key)
-	x.bytes -= r.size()
+func (x *expiring) dropLocked(e *expiringRecord) {
+	x.byTime.Remove(e)
+	delete(x.records, e.Value.key)
+	x.bytes -= e.Value.size()
 }
 
 // aliveLocked finds a record that has not expired.
-func (x *expiring) aliveLocked(key string, nowMilli int64) *record {
-	r := x.records[key]
-	if r != nil && r.until <= nowMilli {
-		x.dropLocked(r)
+func (x *expiring) aliveLocked(key string, nowMilli int64) *expiringRecord {
+	e := x.records[key]
+	if e != nil && !e.At().After(time.UnixMilli(nowMilli)) {
+		x.dropLocked(e)
 		return nil
 	}
-	return r
+	return e
 }
 
-func (x *expiring) putLocked(r *record, nowMilli int64) error {
+// putLocked adds a record under a key that has none.
+func (x *expiring) putLocked(r record, until time.Time, nowMilli int64) (*expiringRecord, error) {
 	if len(x.records) >= x.max || x.bytes+r.size() > x.maxBytes {
 		x.sweepLocked(nowMilli)
 	}
 	if len(x.records) >= x.max || x.bytes+r.size() > x.maxBytes {
-		return fmt.Errorf("%d expiring records of %d bytes: %w", len(x.records), x.bytes, adapter.ErrFull)
+		return nil, fmt.Errorf("%d expiring records of %d bytes: %w", len(x.records), x.bytes, adapter.ErrFull)
 	}
-	x.records[r.key] = r
+	e := x.byTime.Add(until, r)
+	x.records[r.key] = e
 	x.bytes += r.size()
-	heap.Push(&x.due, r)
-	return nil
+	return e, nil
 }
 
 // Count implements adapter.Expiring.
@@ -89,15 +92,15 @@ func (a *Adapter) Count(ctx context.Context, key string, n int64, window time.Du
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	key = "c" + key
-	r := x.aliveLocked(key, nowMilli)
-	if r == nil {
-		r = &record{key: key, until: nowMilli + window.Milliseconds()}
-		if err := x.putLocked(r, nowMilli); err != nil {
+	e := x.aliveLocked(key, nowMilli)
+	if e == nil {
+		var err error
+		if e, err = x.putLocked(record{key: key}, time.UnixMilli(nowMilli).Add(window), nowMilli); err != nil {
 			return 0, err
 		}
 	}
-	r.count += n
-	return r.count, nil
+	e.Value.count += n
+	return e.Value.count, nil
 }
 
 // Put implements adapter.Expiring.
@@ -113,14 +116,12 @@ func (a *Adapter) Put(ctx context.Context, key string, value []byte, ttl time.Du
 	if old != nil {
 		x.dropLocked(old)
 	}
-	r := &record{key: key, value: slices.Clone(value), until: nowMilli + ttl.Milliseconds()}
-	if err := x.putLocked(r, nowMilli); err != nil {
-		if old != nil {
-			_ = x.putLocked(old, nowMilli) // it fitted before
-		}
-		return err
+	r := record{key: key, value: slices.Clone(value)}
+	_, err := x.putLocked(r, time.UnixMilli(nowMilli).Add(ttl), nowMilli)
+	if err != nil && old != nil {
+		_, _ = x.putLocked(old.Value, old.At(), nowMilli) // it fitted before
 	}
-	return nil
+	return err
 }
 
 // Fetch implements adapter.Expiring.
@@ -131,11 +132,11 @@ func (a *Adapter) Fetch(ctx context.Context, key string) ([]byte, bool, error) {
 	x := a.expiring
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	r := x.aliveLocked("v"+key, a.nowMilli())
-	if r == nil {
+	e := x.aliveLocked("v"+key, a.nowMilli())
+	if e == nil {
 		return nil, false, nil
 	}
-	return slices.Clone(r.value), true, nil
+	return slices.Clone(e.Value.value), true, nil
 }
 
 // Forget implements adapter.Expiring.
@@ -146,30 +147,8 @@ func (a *Adapter) Forget(ctx context.Context, key string) error {
 	x := a.expiring
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if r := x.records["v"+key]; r != nil {
-		x.dropLocked(r)
+	if e := x.records["v"+key]; e != nil {
+		x.dropLocked(e)
 	}
 	return nil
-}
-
-// dueHeap orders records by their end.
-type dueHeap []*record
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].until < h[j].until }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].heapPos, h[j].heapPos = i, j
-}
-func (h *dueHeap) Push(x any) {
-	r := x.(*record)
-	r.heapPos = len(*h)
-	*h = append(*h, r)
-}
-func (h *dueHeap) Pop() any {
-	last := len(*h) - 1
-	r := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return r
 }

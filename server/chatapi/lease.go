@@ -1,31 +1,29 @@
 package chatapi
 
 import (
-	"container/heap"
 	"sync"
 	"time"
 
+	"github.com/antchat/antchat/server/schedule"
 	"github.com/antchat/antchat/server/socketio"
 )
 
 // leases are the sockets with a token, by when something is to be done about it:
-// one heap for all, so that a connection needs no timer. Safe for concurrent use.
+// one queue for all, so that a connection needs no timer. Safe for concurrent use.
 type leases struct {
 	warning, leeway time.Duration
 	changed         chan struct{} // the first one has changed; one place; never closed
 
 	mu     sync.Mutex
-	byTime leaseHeap                   // guarded by mu
-	of     map[*socketio.Socket]*lease // guarded by mu
+	byTime schedule.Queue[lease]                       // guarded by mu
+	of     map[*socketio.Socket]*schedule.Entry[lease] // guarded by mu
 }
 
 // lease is guarded by leases.mu.
 type lease struct {
 	socket  *socketio.Socket
 	expires time.Time
-	next    time.Time
 	warned  bool
-	place   int
 }
 
 // dueLease is what is to be done: a warning or, when ended, the end.
@@ -38,7 +36,7 @@ type dueLease struct {
 func (l *leases) init(warning, leeway time.Duration) {
 	l.warning, l.leeway = warning, leeway
 	l.changed = make(chan struct{}, 1)
-	l.of = make(map[*socketio.Socket]*lease)
+	l.of = make(map[*socketio.Socket]*schedule.Entry[lease])
 }
 
 // add notes a member's token, in the place of an older one.
@@ -50,14 +48,12 @@ func (l *leases) add(m *member) {
 	defer l.mu.Unlock()
 	one := l.of[m.socket]
 	if one == nil {
-		one = &lease{socket: m.socket}
+		one = l.byTime.Add(time.Time{}, lease{socket: m.socket})
 		l.of[m.socket] = one
-		heap.Push(&l.byTime, one)
 	}
-	one.expires, one.warned = m.token.expires, false
-	one.next = one.expires.Add(-l.warning)
-	heap.Fix(&l.byTime, one.place)
-	if one.place == 0 {
+	one.Value.expires, one.Value.warned = m.token.expires, false
+	l.byTime.Move(one, m.token.expires.Add(-l.warning))
+	if l.byTime.First() == one {
 		select {
 		case l.changed <- struct{}{}:
 		default:
@@ -77,9 +73,9 @@ func (l *leases) drop(m *member) {
 	}
 }
 
-func (l *leases) removeLocked(one *lease) {
-	heap.Remove(&l.byTime, one.place)
-	delete(l.of, one.socket)
+func (l *leases) removeLocked(one *schedule.Entry[lease]) {
+	l.byTime.Remove(one)
+	delete(l.of, one.Value.socket)
 }
 
 // due takes out what is to be done by now, and says when to ask again: zero for
@@ -87,40 +83,18 @@ func (l *leases) removeLocked(one *lease) {
 func (l *leases) due(now time.Time) (due []dueLease, next time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.byTime) > 0 {
-		one := l.byTime[0]
-		if one.next.After(now) {
-			return due, one.next
+	for one := l.byTime.First(); one != nil; one = l.byTime.First() {
+		if one.At().After(now) {
+			return due, one.At()
 		}
-		due = append(due, dueLease{one.socket, one.expires, one.warned})
-		if one.warned {
+		is := &one.Value
+		due = append(due, dueLease{is.socket, is.expires, is.warned})
+		if is.warned {
 			l.removeLocked(one)
 			continue
 		}
-		one.warned, one.next = true, one.expires.Add(l.leeway)
-		heap.Fix(&l.byTime, 0)
+		is.warned = true
+		l.byTime.Move(one, is.expires.Add(l.leeway))
 	}
 	return due, time.Time{}
-}
-
-// leaseHeap orders leases by time.
-type leaseHeap []*lease
-
-func (h leaseHeap) Len() int           { return len(h) }
-func (h leaseHeap) Less(i, j int) bool { return h[i].next.Before(h[j].next) }
-func (h leaseHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-func (h *leaseHeap) Push(x any) {
-	one := x.(*lease)
-	one.place = len(*h)
-	*h = append(*h, one)
-}
-func (h *leaseHeap) Pop() any {
-	last := len(*h) - 1
-	one := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return one
 }
