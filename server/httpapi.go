@@ -26,10 +26,17 @@ func (p *program) openAPI() (http.Handler, error) {
 		o.Rate, o.Burst = httpapi.NoRate, httpapi.NoRate
 	}
 	for _, k := range c.Keys {
-		o.Keys = append(o.Keys, httpapi.Key{Name: k.Name, Hash: k.Hash, Scopes: k.Scopes})
+		key := httpapi.Key{Name: k.Name, Hash: k.Hash, Scopes: k.Scopes}
+		if k.Rooms != nil { // an empty list is no room
+			key.Rooms = []httpapi.KeyRooms{}
+		}
+		for _, r := range k.Rooms {
+			key.Rooms = append(key.Rooms, httpapi.KeyRooms{Pattern: r.Pattern, Rights: r.Rights})
+		}
+		o.Keys = append(o.Keys, key)
 	}
 	if c.Claim != "" {
-		o.Tokens = p.tokens
+		o.Tokens, o.TokenLeeway = p.tokens, p.config.Auth.Leeway
 	}
 	api, err := httpapi.New(p.chat, o)
 	if err != nil {

@@ -26,6 +26,7 @@ const (
 	FieldEpoch  Field = "epoch"
 	FieldUser   Field = "user"
 	FieldReason Field = "reason"
+	FieldCursor Field = "cursor"
 )
 
 // Invalid refuses a value that a client gave. Reason is a phrase that can be

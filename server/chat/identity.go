@@ -19,6 +19,9 @@ const (
 	userBackend    = 'k' // a program with a key, and no person
 )
 
+// maxUser is the length of a user id: where it comes from, and 16 bytes in base64url.
+const maxUser = 1 + publicLen
+
 // Author is who sends: the stable identity and the name that others see.
 type Author struct {
 	User string

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/antchat/antchat/adapter"
 )
@@ -14,6 +15,8 @@ type Roster struct {
 	NumUsers int
 	// Users are at most Limits.PeopleListed of them, in no meaningful order.
 	Users []Listed
+	// Next is the cursor of the next page, "" when there is none.
+	Next string
 }
 
 // Listed is a person as others see one. Two people may have the same name.
@@ -41,17 +44,56 @@ func (c *Chat) Exit(room, handle, user string, deliberate bool) {
 	c.store.Exit(c.namespace, AdapterRoom(room), handle, user, !deliberate)
 }
 
-// Who lists a room's people.
+// Who lists the beginning of a room's people.
 func (c *Chat) Who(ctx context.Context, room string) (Roster, error) {
-	people, total, err := c.store.People(ctx, c.namespace, AdapterRoom(room), "", c.limits.PeopleListed)
+	return c.People(ctx, room, "", 0)
+}
+
+// People lists a room's people by page: those after a cursor, at most limit, which
+// is Limits.PeopleListed when it is 0 or more than that. Whoever is there all the
+// time that it takes to read all pages is listed once; others may be, or may not.
+func (c *Chat) People(ctx context.Context, room, cursor string, limit int) (Roster, error) {
+	if err := peopleCursor(cursor); err != nil {
+		return Roster{}, err
+	}
+	if limit <= 0 || limit > c.limits.PeopleListed {
+		limit = c.limits.PeopleListed
+	}
+	people, total, err := c.store.People(ctx, c.namespace, AdapterRoom(room), cursor, limit+1)
 	if err != nil {
 		return Roster{}, fmt.Errorf("list people: %w", err)
 	}
-	users := make([]Listed, 0, len(people))
-	for _, p := range people[:min(len(people), c.limits.PeopleListed)] {
-		users = append(users, Listed{Username: p.Name, User: PublicID(p.User)})
+	roster := Roster{Room: room, NumUsers: total, Users: make([]Listed, 0, min(limit, len(people)))}
+	for _, p := range people[:min(len(people), limit)] {
+		roster.Users = append(roster.Users, Listed{Username: p.Name, User: PublicID(p.User)})
 	}
-	return Roster{Room: room, NumUsers: total, Users: users}, nil
+	if len(people) > limit {
+		roster.Next = between(people[limit-1].User, people[limit].User)
+	}
+	return roster, nil
+}
+
+// between is the shortest text that b comes after, and a does not: a place between
+// two users, of which it tells next to nothing. a is less than b.
+func between(a, b string) string {
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	if i+1 < len(b) {
+		return b[:i+1] // more than a, and less than b
+	}
+	return a
+}
+
+// peopleCursor refuses what between never makes.
+func peopleCursor(s string) error {
+	if len(s) > maxUser || strings.ContainsFunc(s, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_'
+	}) {
+		return &Invalid{FieldCursor, "is none of a page of people"}
+	}
+	return nil
 }
 
 // Count is how many people a room has.

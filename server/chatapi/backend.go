@@ -10,15 +10,24 @@ import (
 )
 
 // Backend is a program that takes part by calls and not by a socket: it may do
-// everything in every room but in direct ones, of which only its own are open to
-// it. What it is allowed to ask for at all is its caller's to know. Safe for
-// concurrent use.
+// everything in every room, or what [Backend.Within] leaves of that; of direct
+// rooms only its own are open to it. What it is allowed to ask for at all is its
+// caller's to know. Safe for concurrent use.
 //
 // All methods bound their wait for the store by Options.StoreTimeout, and are
 // refused by Options.Shed as sockets are. [ProblemOf] has their errors' codes.
 type Backend struct {
 	api    *API
 	author chat.Author
+	within *BackendRooms // nil: everywhere
+}
+
+// BackendRooms say what a back end may do where. Rules are asked as of somebody
+// without a token; nil is no room. Direct is for the back end's own direct rooms,
+// which rules do not reach.
+type BackendRooms struct {
+	Rules  *chat.Rules
+	Direct chat.Rights
 }
 
 // Backend makes a back end. id is its own, the same for ever; name is what people
@@ -28,7 +37,13 @@ func (a *API) Backend(id, name string) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{a, chat.Author{User: chat.UserOfBackend(id), Name: name}}, nil
+	return &Backend{api: a, author: chat.Author{User: chat.UserOfBackend(id), Name: name}}, nil
+}
+
+// Within is the same back end with what rooms leave of its rights. They must not
+// change.
+func (b *Backend) Within(rooms BackendRooms) *Backend {
+	return &Backend{b.api, b.author, &rooms}
 }
 
 // As is the same back end under another name.
@@ -37,7 +52,7 @@ func (b *Backend) As(name string) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{b.api, chat.Author{User: b.author.User, Name: name}}, nil
+	return &Backend{b.api, chat.Author{User: b.author.User, Name: name}, b.within}, nil
 }
 
 // Barred refuses the subject of a token who is kept out of the chat.
@@ -68,20 +83,35 @@ func (b *Backend) begin(ctx context.Context, class Class) (context.Context, cont
 	return ctx, cancel, nil
 }
 
-// Room checks and normalises a room's name.
-func (b *Backend) Room(name string) (string, error) {
+// room checks and normalises a room's name, and that the back end may do there
+// what it is about to.
+func (b *Backend) room(name string, what chat.Rights) (string, error) {
 	room, err := b.api.chat.Limits().RoomFor(b.author.User, name)
-	if err == nil && chat.IsDirect(room) && chat.Partner(room, b.author.User) == "" {
+	if err == nil && !b.may(room, what) {
 		err = chat.ErrForbidden
 	}
 	return room, err
+}
+
+// may says whether the back end has a right in a room, whose name is normal.
+func (b *Backend) may(room string, what chat.Rights) bool {
+	direct := chat.IsDirect(room)
+	switch {
+	case direct && chat.Partner(room, b.author.User) == "":
+		return false
+	case b.within == nil:
+		return true
+	case direct:
+		return b.within.Direct.May(what)
+	}
+	return b.within.Rules != nil && b.within.Rules.Of(chat.Holder{}, room).May(what)
 }
 
 // Check says what [Backend.Send] would refuse of a message, whatever the store
 // says.
 func (b *Backend) Check(room, text, id string) error {
 	l := b.api.chat.Limits()
-	if _, err := b.Room(room); err != nil {
+	if _, err := b.room(room, chat.Write); err != nil {
 		return err
 	}
 	if _, err := l.Text(text); err != nil {
@@ -98,22 +128,11 @@ func (b *Backend) Send(ctx context.Context, room, text, id string) (chat.Sent, e
 		return chat.Sent{}, err
 	}
 	defer cancel()
-	if room, err = b.Room(room); err != nil {
+	if room, err = b.room(room, chat.Write); err != nil {
 		return chat.Sent{}, err
 	}
 	return b.api.post(ctx, chat.Outgoing{From: b.author, Room: room, Text: text, ID: id})
 }
-
-// SendTo stores a message in the direct room of the back end and the person of a
-// public id, and tells that person's sockets.
-func (b *Backend) SendTo(ctx context.Context, user, text, id string) (chat.Sent, error) {
-	if !chat.IsPublicID(user) {
-		return chat.Sent{}, errNoPublicID
-	}
-	return b.Send(ctx, "@"+user, text, id)
-}
-
-var errNoPublicID = &chat.Invalid{Field: chat.FieldUser, Reason: "must be a user's public id, or sub: and the user's name at the tokens' issuer"}
 
 // History reads a page. Direct rooms are @ and the other one's public id.
 func (b *Backend) History(ctx context.Context, room string, q chat.HistoryQuery) (chat.Page, error) {
@@ -122,7 +141,7 @@ func (b *Backend) History(ctx context.Context, room string, q chat.HistoryQuery)
 		return chat.Page{}, err
 	}
 	defer cancel()
-	if room, err = b.Room(room); err != nil {
+	if room, err = b.room(room, chat.Read); err != nil {
 		return chat.Page{}, err
 	}
 	if err := b.api.chat.Limits().Epoch(q.Epoch); err != nil {
@@ -131,8 +150,8 @@ func (b *Backend) History(ctx context.Context, room string, q chat.HistoryQuery)
 	return b.api.chat.History(ctx, room, q)
 }
 
-// Rooms lists rooms by page, whatever the rules say of them; direct ones are not
-// listed.
+// Rooms lists rooms that the back end may read, by page, whatever the people's rules
+// say of them; direct ones are not listed.
 func (b *Backend) Rooms(ctx context.Context, after string, limit int) (rooms []chat.RoomInfo, more bool, err error) {
 	ctx, cancel, err := b.begin(ctx, ClassRead)
 	if err != nil {
@@ -144,20 +163,20 @@ func (b *Backend) Rooms(ctx context.Context, after string, limit int) (rooms []c
 			return nil, false, err
 		}
 	}
-	return b.api.chat.ListRooms(ctx, after, limit, func(string) bool { return true })
+	return b.api.chat.ListRooms(ctx, after, limit, func(room string) bool { return b.may(room, chat.Read) })
 }
 
-// Members lists a room's people.
-func (b *Backend) Members(ctx context.Context, room string) (chat.Roster, error) {
+// Members lists a room's people by page (see [chat.Chat.People]).
+func (b *Backend) Members(ctx context.Context, room, cursor string, limit int) (chat.Roster, error) {
 	ctx, cancel, err := b.begin(ctx, ClassRead)
 	if err != nil {
 		return chat.Roster{}, err
 	}
 	defer cancel()
-	if room, err = b.Room(room); err != nil {
+	if room, err = b.room(room, chat.Read); err != nil {
 		return chat.Roster{}, err
 	}
-	return b.api.chat.Who(ctx, room)
+	return b.api.chat.People(ctx, room, cursor, limit)
 }
 
 func (b *Backend) moderator() chat.Moderator { return chat.Moderator{Author: b.author} }
@@ -165,7 +184,7 @@ func (b *Backend) moderator() chat.Moderator { return chat.Moderator{Author: b.a
 // moderated is the room of something that a moderator does. None is refused for
 // its class: each makes less work.
 func (b *Backend) moderated(ctx context.Context, name string) (string, context.Context, context.CancelFunc, error) {
-	room, err := b.Room(name)
+	room, err := b.room(name, chat.Moderate)
 	if err != nil {
 		return "", nil, nil, err
 	}

@@ -102,7 +102,7 @@ func problem(err error) Problem {
 // codeOfField are the codes of what package chat finds invalid.
 var codeOfField = map[chat.Field]Code{
 	chat.FieldName: CodeInvalidName, chat.FieldRoom: CodeInvalidRoom, chat.FieldText: CodeInvalidMessage,
-	chat.FieldUser: CodeBadRequest, chat.FieldReason: CodeBadRequest,
+	chat.FieldUser: CodeBadRequest, chat.FieldReason: CodeBadRequest, chat.FieldCursor: CodeBadRequest,
 	chat.FieldID: CodeInvalidID, chat.FieldSecret: CodeInvalidSession, chat.FieldEpoch: CodeBadRequest,
 }
 

@@ -288,7 +288,7 @@ func TestRefusals(t *testing.T) {
 		{"a mode of authentication", "", nil, []string{"--auth.mode", "closed"}, `auth.mode: "closed" (flag --auth.mode) is not allowed: allowed is one of open, token`},
 		{"tokens of nobody", "", nil, []string{"--auth.mode", "token"}, `auth.mode: is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys`},
 		{"a key of another form", "api:\n  keys:\n    - {name: x, hash: y, scope: read}\n", nil, nil,
-			`api.keys: the value (hidden) (file FILE) is not allowed: allowed is a list of keys, each with a name, the hash that antchat apikey writes, and scopes of read, write, moderate, admin (in the environment and in flags: in JSON)`},
+			`api.keys: the value (hidden) (file FILE) is not allowed: allowed is a list of keys, each with a name, the hash that antchat apikey writes, scopes of read, write, moderate, admin, and, to be good in some rooms only, rooms with a pattern and rights (in the environment and in flags: in JSON)`},
 		{"a hook of another form", "", map[string]string{"ANTCHAT_WEBHOOKS_HOOKS": `{"url":"https://x"}`}, nil,
 			`webhooks.hooks: the value (hidden) (environment ANTCHAT_WEBHOOKS_HOOKS) is not allowed: allowed is a list of hooks, each with a url, a secret of at least 16 bytes, and events of message, join, leave (in the environment and in flags: in JSON)`},
 		{"a claim without tokens", "", nil, []string{"--api.claim", "scope"}, `api.claim: is set, but auth.mode is not token: allowed is a claim with token`},

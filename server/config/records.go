@@ -22,6 +22,32 @@ type APIKey struct {
 	Name   string `json:"name"`
 	Hash   string `json:"hash"`
 	Scopes Terms  `json:"scopes"`
+	// Rooms, when not nil, are where the key is good for something.
+	Rooms KeyRoomList `json:"rooms,omitzero"`
+}
+
+// KeyRooms are one of a key's rooms.
+type KeyRooms struct {
+	Pattern string `json:"pattern"`
+	Rights  Terms  `json:"rights,omitzero"`
+}
+
+// KeyRoomList is nil only where nothing was said: an empty list, and a key without
+// its value, are no room, and not every one.
+type KeyRoomList []KeyRooms
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *KeyRoomList) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	list := KeyRoomList{}
+	if err := d.Decode((*[]KeyRooms)(&list)); err != nil {
+		return err
+	}
+	if *l = list; list == nil {
+		*l = KeyRoomList{}
+	}
+	return nil
 }
 
 // Webhook is one of webhooks.hooks. Package webhook says what the fields may be.
@@ -51,7 +77,7 @@ const inJSON = " (in the environment and in flags: in JSON)"
 
 const (
 	allowedRules = "a list of rules, each with a pattern and the lists read, write and moderate" + inJSON
-	allowedKeys  = "a list of keys, each with a name, the hash that antchat apikey writes, and scopes of read, write, moderate, admin" + inJSON
+	allowedKeys  = "a list of keys, each with a name, the hash that antchat apikey writes, scopes of read, write, moderate, admin, and, to be good in some rooms only, rooms with a pattern and rights" + inJSON
 	allowedHooks = "a list of hooks, each with a url, a secret of at least 16 bytes, and events of message, join, leave" + inJSON
 
 	maxKeys  = 100

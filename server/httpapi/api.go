@@ -31,6 +31,9 @@ type Options struct {
 	// texts, or one text with spaces between.
 	Tokens identity.Authenticator
 	Claim  string
+	// TokenLeeway is how long after its end a token is good for more pages of an
+	// export. 0.
+	TokenLeeway time.Duration
 	// MaxBody bounds a request's body in bytes. 1 MiB.
 	MaxBody int64
 	// MaxBatch bounds the messages of one request. 100.

@@ -69,9 +69,15 @@ func exportRoom(c *call) error {
 	c.w.Header().Set("Content-Type", "application/x-ndjson")
 	c.w.WriteHeader(http.StatusOK)
 	out := bufio.NewWriterSize(c.w, 32<<10)
-	for {
+	timed := func() error {
 		if err := control.SetWriteDeadline(time.Now().Add(c.api.options.PageTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return errTold{fmt.Errorf("set deadline: %w", err)}
+		}
+		return nil
+	}
+	for {
+		if err := timed(); err != nil {
+			return err
 		}
 		if page.Last > after || page.Epoch != epoch {
 			epoch, after = page.Epoch, page.Last
@@ -85,12 +91,15 @@ func exportRoom(c *call) error {
 			return nil // whoever left knows
 		}
 		if page, err = c.exportRead(ctx, room, epoch, after); err != nil {
+			if c.r.Context().Err() != nil {
+				return nil // nobody is there to be told
+			}
+			if err := timed(); err != nil { // that of the page before may have passed
+				return err
+			}
 			p := problemOf(err)
 			writeLine(out, ExportLine{Error: &p})
-			_ = out.Flush() // the client may be gone, which is why
-			if c.r.Context().Err() != nil {
-				return nil
-			}
+			_ = out.Flush() // the client may be gone
 			return errTold{err}
 		}
 	}
@@ -103,9 +112,13 @@ func flush(c *http.ResponseController) error {
 	return nil
 }
 
-// exportRead reads the next page, which counts as a request.
+// exportRead reads the next page, which counts as a request, and which a token must
+// still be good for.
 func (c *call) exportRead(ctx context.Context, room, epoch string, after uint64) (chat.Page, error) {
 	for {
+		if end := c.caller.expires; !end.IsZero() && time.Now().After(end) {
+			return chat.Page{}, failure{code: CodeTokenExpired, detail: "the token has expired: go on with another one, from the last cursor"}
+		}
 		wait := c.api.callers.take(c.caller.name, 1, time.Now())
 		if wait == 0 {
 			break

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/antchat/antchat/server/chat"
 	"github.com/antchat/antchat/server/chatapi"
 	"github.com/antchat/antchat/server/identity"
 )
@@ -64,7 +65,23 @@ type Key struct {
 	// random, so a plain hash tells nothing of it.
 	Hash   string
 	Scopes []string
+	// Rooms, when not nil, are where the key may do what its scopes say: the first
+	// one whose pattern fits a room's name decides, and a room that none fits is
+	// closed to it. At most chat.MaxRules.
+	Rooms []KeyRooms
 }
+
+// KeyRooms are rooms of a pattern (see [chat.Rule]), and what a key may do there:
+// read, write and moderate, which has the other two in it; nothing when the list
+// is empty. DirectRooms as the pattern are the key's own direct rooms, which no
+// other pattern fits.
+type KeyRooms struct {
+	Pattern string
+	Rights  []string
+}
+
+// DirectRooms is the pattern of a key's own direct rooms.
+const DirectRooms = "@*"
 
 // MaxKeys bounds the keys, each of which is compared at every request.
 const MaxKeys = 100
@@ -95,6 +112,7 @@ type caller struct {
 	name    string // of its bucket
 	backend *chatapi.Backend
 	scopes  Scope
+	expires time.Time // of a token; zero for a key
 }
 
 func (a *API) readKeys() error {
@@ -116,9 +134,70 @@ func (a *API) readKeys() error {
 		if made.caller.backend, err = a.chat.Backend(k.Name, k.Name); err != nil {
 			return fmt.Errorf("key %d: the name is seen by people: %w", i+1, err)
 		}
+		if k.Rooms != nil {
+			if made.caller.scopes&ScopeAdmin != 0 {
+				return fmt.Errorf("key %d: admin is for the whole chat: a key with rooms cannot have it", i+1)
+			}
+			rooms, err := backendRooms(k.Rooms)
+			if err != nil {
+				return fmt.Errorf("key %d: rooms: %w", i+1, err)
+			}
+			made.caller.backend = made.caller.backend.Within(rooms)
+		}
 		a.keys = append(a.keys, made)
 	}
 	return nil
+}
+
+// backendRooms makes rules of a key's rooms.
+func backendRooms(list []KeyRooms) (rooms chatapi.BackendRooms, err error) {
+	var rules []chat.Rule
+	direct := false
+	for i, one := range list {
+		rights, err := parseRights(one.Rights)
+		switch {
+		case err != nil:
+			return rooms, fmt.Errorf("%d (%q): %w", i+1, one.Pattern, err)
+		case one.Pattern == DirectRooms && direct:
+			return rooms, fmt.Errorf("%d (%q): is there twice", i+1, one.Pattern)
+		case one.Pattern == DirectRooms:
+			rooms.Direct, direct = rights, true
+			continue
+		}
+		rule := chat.Rule{Pattern: one.Pattern}
+		for _, of := range []struct {
+			right chat.Rights
+			list  *[]string
+		}{{chat.Read, &rule.Read}, {chat.Write, &rule.Write}, {chat.Moderate, &rule.Moderate}} {
+			if rights.May(of.right) {
+				*of.list = []string{"everyone"}
+			}
+		}
+		rules = append(rules, rule)
+	}
+	if rules != nil { // no rules would be every room
+		rooms.Rules, err = chat.NewRules(rules)
+	}
+	return rooms, err
+}
+
+func parseRights(names []string) (rights chat.Rights, err error) {
+	if names == nil {
+		return 0, errors.New("rights are missing: a list of read, write, moderate, which may be empty")
+	}
+	for _, name := range names {
+		switch name {
+		case "read":
+			rights |= chat.Read
+		case "write":
+			rights |= chat.Write
+		case "moderate":
+			rights |= chat.Read | chat.Write | chat.Moderate
+		default:
+			return 0, errors.New("rights are read, write, moderate")
+		}
+	}
+	return rights, nil
 }
 
 func parseScopes(names []string) (all Scope, err error) {
@@ -191,6 +270,9 @@ func (a *API) bearer(ctx context.Context, token string) (*caller, error) {
 		return nil, err
 	}
 	c := &caller{name: "token " + id.Subject}
+	if !id.Expires.IsZero() {
+		c.expires = id.Expires.Add(a.options.TokenLeeway)
+	}
 	value, _ := id.Claims.Find(a.options.Claim)
 	switch value := value.(type) {
 	case string:

@@ -67,11 +67,13 @@ type RoomList struct {
 	More  bool            `json:"more"`
 }
 
-// Members are a room's people.
+// Members are a page of a room's people. NumUsers are all that are there, Next is
+// the cursor of the next page.
 type Members struct {
 	Room     string        `json:"room"`
 	NumUsers int           `json:"numUsers"`
 	Users    []chat.Listed `json:"users"`
+	Next     string        `json:"next,omitempty"`
 }
 
 // incoming is the body of a post: a message, or a batch.
@@ -286,9 +288,13 @@ func listRooms(ctx context.Context, c *call) (int, any, error) {
 }
 
 func listMembers(ctx context.Context, c *call) (int, any, error) {
-	roster, err := c.caller.backend.Members(ctx, c.vars["room"])
+	limit, err := c.limit()
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, Members{roster.Room, roster.NumUsers, roster.Users}, nil
+	roster, err := c.caller.backend.Members(ctx, c.vars["room"], c.query.Get("cursor"), limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, Members{roster.Room, roster.NumUsers, roster.Users, roster.Next}, nil
 }

@@ -52,7 +52,7 @@ var Codes = []struct {
 	{CodeTokenInvalid, http.StatusUnauthorized, "No token that is taken here"},
 	{CodeTokenExpired, http.StatusUnauthorized, "The token has expired: get a new one"},
 	{CodeScopeMissing, http.StatusForbidden, "The key has not the scope that is needed"},
-	{CodeForbidden, http.StatusForbidden, "Not in that room: a direct room of others"},
+	{CodeForbidden, http.StatusForbidden, "Not in that room: a direct room of others, or none of the key's rooms"},
 	{CodeBanned, http.StatusForbidden, "The token's user is banned"},
 	{CodeNotFound, http.StatusNotFound, "No such path"},
 	{CodeNoMessage, http.StatusNotFound, "No such message, or not any more"},

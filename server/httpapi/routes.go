@@ -80,15 +80,17 @@ var routes = []route{
 	{
 		operation: "listRooms", method: http.MethodGet, path: "/rooms", scope: ScopeRead,
 		summary: "List rooms that have messages or people",
-		about:   "Ascending by name, without direct rooms.",
+		about:   "Ascending by name, without direct rooms, and without those that the key may not read.",
 		query:   []parameter{{"after", "The last room of the page before.", false}, limitParameter},
 		status:  http.StatusOK, answer: RoomList{}, codes: []Code{CodeInvalidRoom}, serve: listRooms,
 	},
 	{
 		operation: "listMembers", method: http.MethodGet, path: "/rooms/{room}/members", scope: ScopeRead,
 		summary: "Say who is in a room",
-		about:   "People with a name, each once; at most limits.people_listed of them are listed, and all are counted.",
-		status:  http.StatusOK, answer: Members{}, codes: []Code{CodeForbidden, CodeInvalidRoom}, serve: listMembers,
+		about: "People with a name, by page; all are counted. next is the cursor of the next page, and the last page has none. " +
+			"Whoever is there all the time that it takes to read the pages is listed once.",
+		query:  []parameter{{"cursor", "next of the page before.", false}, {"limit", "How many at most; more than limits.people_listed is cut, and as many come without it.", true}},
+		status: http.StatusOK, answer: Members{}, codes: []Code{CodeForbidden, CodeInvalidRoom}, serve: listMembers,
 	},
 	{
 		operation: "exportRoom", method: http.MethodGet, path: "/rooms/{room}/export", scope: ScopeRead,
@@ -145,7 +147,7 @@ var routes = []route{
 		about: "It is stored in the direct room of the key's name and the user, whose sockets are told (direct message), and find it under their rooms later. " +
 			"Answers of the user are read from the room @ and the user's public id.",
 		headers: []parameter{idempotencyKey}, body: []any{NewMessage{}}, status: http.StatusCreated, answer: Stored{},
-		codes: append([]Code{CodeStoreFull}, sending...), serve: messageUser,
+		codes: append([]Code{CodeForbidden, CodeStoreFull}, sending...), serve: messageUser,
 	},
 	{
 		operation: "announce", method: http.MethodPost, path: "/announcements", scope: ScopeAdmin,
