@@ -157,7 +157,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	p.gateway, err = gateway.New(gateway.Options{
 		Endpoint: p.engine, Path: slashed(c.Engine.Path),
 		Client: web.Client(), Page: web.FS(), Dir: c.Web.Dir, ContentSecurityPolicy: policy,
-		API: api, Origins: origins, Ready: p.ready, Logger: logger,
+		API: api, Origins: origins, Ready: p.ready, Warnings: p.warnings, Logger: logger,
 		Hooks: p.metrics.Gateway(logger, func(r *http.Request) string { return engineio.ClientAddress(r, c.HTTP.TrustedProxies) }),
 	})
 	if err != nil {
@@ -192,7 +192,7 @@ func (p *program) watch() {
 	}
 	p.metrics.Watch(w)
 	if p.config.Admin.Listen != "" {
-		p.admin = newAdmin(observe.Admin(p.metrics.Handler(), p.gateway), p.logger)
+		p.admin = newAdmin(observe.Admin(p.metrics.Handler(), p.gateway.Operator()), p.logger)
 	}
 }
 
@@ -241,6 +241,9 @@ func (p *program) ready() error {
 	}
 	return nil
 }
+
+// warnings are what /readyz tells the operator.
+func (p *program) warnings() []string { return p.adapter.Status().Warnings }
 
 // listen opens the ports. Clients' connections wait until run; an operator is
 // served from here on.

@@ -374,6 +374,9 @@ func TestWarnings(t *testing.T) {
 	for _, w := range wrong {
 		until(t, w, func() bool { return strings.Contains(said(), w) && strings.Contains(log.String(), w) })
 	}
+	if n := a.Stats().Warnings; n != len(a.Status().Warnings) {
+		t.Errorf("%d are counted", n)
+	}
 	if !a.Status().Ready {
 		t.Error("a warning makes nobody unready")
 	}

@@ -9,11 +9,12 @@ type Stats struct {
 
 	Links, LiveLinks int // lanes, and those whose link is whole
 	Subscriptions    int // rooms whose channel this node listens to
+	Warnings         int // things to be mended, as Status lists them
 }
 
 // Stats gathers them. It takes locks for a moment each.
 func (a *Adapter) Stats() Stats {
-	s := Stats{Queued: a.seq.Len(), Rooms: a.seq.Rooms(), Links: len(a.lanes)}
+	s := Stats{Queued: a.seq.Len(), Rooms: a.seq.Rooms(), Links: len(a.lanes), Warnings: len(a.warnings())}
 	for _, l := range a.lanes {
 		l.pipe.mu.Lock()
 		s.Commands += len(l.pipe.queue)

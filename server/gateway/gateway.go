@@ -56,6 +56,10 @@ type Options struct {
 	// Ready says why the node cannot take connections now, nil if it can.
 	// Called per request to /readyz; it must not block. Default: always ready.
 	Ready func() error
+	// Warnings are what an operator should mend although the node is ready, a line
+	// each; [Gateway.Operator] shows them, and clients never see them. It must not
+	// block. Default: none.
+	Warnings func() []string
 	// Logger gets what goes wrong in reading Dir. Default: discard.
 	Logger *slog.Logger
 	Hooks  Hooks
@@ -69,6 +73,7 @@ type Gateway struct {
 	page     http.Handler
 	api      http.Handler // nil: none
 	ready    func() error
+	warnings func() []string
 	close    func() error
 	hooks    Hooks
 }
@@ -86,6 +91,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
+	}
+	if o.Warnings == nil {
+		o.Warnings = func() []string { return nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -107,6 +115,7 @@ func New(o Options) (*Gateway, error) {
 		bundles:  map[string]http.Handler{},
 		api:      o.API,
 		ready:    o.Ready,
+		warnings: o.Warnings,
 		close:    func() error { return nil },
 		hooks:    o.Hooks,
 	}
@@ -167,9 +176,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		notFound(w, r)
 	case path == "/healthz":
-		quick(http.HandlerFunc(g.healthz)).ServeHTTP(w, r)
+		quick(http.HandlerFunc(healthz)).ServeHTTP(w, r)
 	case path == "/readyz":
-		quick(http.HandlerFunc(g.readyz)).ServeHTTP(w, r)
+		quick(g.readyz(nil)).ServeHTTP(w, r)
 	case g.api != nil && strings.HasPrefix(path, APIPath):
 		g.api.ServeHTTP(w, r)
 	default:
@@ -177,21 +186,39 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (g *Gateway) healthz(w http.ResponseWriter, r *http.Request) {
+// Operator serves /healthz and /readyz to whoever runs the node: the second with
+// warnings, which change nothing of its status.
+func (g *Gateway) Operator() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", quick(http.HandlerFunc(healthz)))
+	mux.Handle("/readyz", quick(g.readyz(g.warnings)))
+	return mux
+}
+
+func healthz(w http.ResponseWriter, r *http.Request) {
 	if readOnly(w, r) {
 		say(w, http.StatusOK, "ok")
 	}
 }
 
-func (g *Gateway) readyz(w http.ResponseWriter, r *http.Request) {
-	if !readOnly(w, r) {
-		return
-	}
-	if err := g.ready(); err != nil {
-		say(w, http.StatusServiceUnavailable, err.Error())
-		return
-	}
-	say(w, http.StatusOK, "ready")
+// readyz says whether the node is ready, with warnings if they are given.
+func (g *Gateway) readyz(warnings func() []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !readOnly(w, r) {
+			return
+		}
+		if err := g.ready(); err != nil {
+			say(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		text := "ready"
+		if warnings != nil {
+			for _, one := range warnings() {
+				text += "\nwarning: " + one
+			}
+		}
+		say(w, http.StatusOK, text)
+	})
 }
 
 // quick bounds the time of a request that has nothing to wait for. net/http

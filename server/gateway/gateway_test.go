@@ -76,7 +76,7 @@ func ask(g http.Handler, method, target string, header ...string) *httptest.Resp
 
 func TestRoutes(t *testing.T) {
 	var down error
-	g := start(t, Options{Ready: func() error { return down }})
+	g := start(t, Options{Ready: func() error { return down }, Warnings: func() []string { return []string{"one", "two"} }})
 	tests := []struct {
 		method, target string
 		status         int
@@ -124,7 +124,24 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s: no nosniff", tt.target)
 		}
 	}
+	// Warnings are the operator's alone, and leave the node ready.
+	warned := g.Operator()
+	if w := ask(warned, "GET", "/readyz"); w.Code != 200 || w.Body.String() != "ready\nwarning: one\nwarning: two\n" {
+		t.Errorf("with warnings: %d %q", w.Code, w.Body)
+	}
+	if w := ask(warned, "GET", "/healthz"); w.Code != 200 || w.Body.String() != "ok\n" {
+		t.Errorf("healthy: %d %q", w.Code, w.Body)
+	}
+	if w := ask(warned, "POST", "/readyz"); w.Code != 405 {
+		t.Errorf("POST: %d", w.Code)
+	}
+	if w := ask(warned, "GET", "/"); w.Code != 404 {
+		t.Errorf("the page: %d", w.Code)
+	}
 	down = errors.New("shutting down")
+	if w := ask(warned, "GET", "/readyz"); w.Code != 503 || w.Body.String() != "shutting down\n" {
+		t.Errorf("not ready: %d %q", w.Code, w.Body)
+	}
 	if w := ask(g, "GET", "/readyz"); w.Code != 503 || w.Body.String() != "shutting down\n" {
 		t.Errorf("not ready: %d %q", w.Code, w.Body)
 	}

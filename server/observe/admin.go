@@ -7,7 +7,7 @@ import (
 )
 
 // Admin is what an operator sees on an address apart from the clients': metrics,
-// profiles, health. health is the gateway's handler of /healthz and /readyz.
+// profiles, health. health is the gateway's handler of /healthz and /readyz for operators.
 func Admin(metrics, health http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)

@@ -44,6 +44,7 @@ var (
 
 	links         = figure("redis_links", "Lanes of the fleet, each with a link of its own.")
 	linksLive     = figure("redis_links_live", "Links that are whole now; fewer than redis_links means that this node is not ready.")
+	warnings      = figure("redis_warnings", "Things of Redis's settings that should be mended although the node works; its /readyz on admin.listen says which.")
 	subscriptions = figure("redis_subscriptions", "Rooms whose channel this node listens to.")
 )
 
@@ -89,5 +90,6 @@ func (w *watcher) Collect(ch chan<- prometheus.Metric) {
 		gauge(links, s.Links)
 		gauge(linksLive, s.LiveLinks)
 		gauge(subscriptions, s.Subscriptions)
+		gauge(warnings, s.Warnings)
 	}
 }
