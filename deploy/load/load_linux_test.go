@@ -228,7 +228,7 @@ func TestOptionsRefuse(t *testing.T) {
 	for _, args := range []string{
 		"-mode x", "-clients 0", "-clients 1000001", "-rooms 5 -clients 4 -mode rooms", "-rate -1", "-size 10", "-duration 3h", "-limit 0s", "-sources 251", "-slow 1",
 		"-revision 5", "-transport x", "-vocabulary x", "-pids x", "-pids 0", "-targets https://127.0.0.1:1", "-targets x", "-targets http://10.0.0.1:3000", "-targets http://192.0.2.1/",
-		"-mode storm -kill 5", "-mode chat -rate 0", "extra", "-mode storm -kill 5 -pids 6 -targets http://127.0.0.1:1,http://127.0.0.1:2",
+		"-mode storm -kill 5", "-mode chat -rate 0", "extra", "-on-killed 5", "-mode storm -kill 5 -pids 5 -targets http://127.0.0.1:1,http://127.0.0.1:2 -clients 10 -on-killed 10", "-mode storm -kill 5 -pids 6 -targets http://127.0.0.1:1,http://127.0.0.1:2",
 	} {
 		if o, err := parseOptions(append([]string{"-quiet"}, strings.Fields(args)...)); err == nil {
 			t.Errorf("%s: %+v", args, o)

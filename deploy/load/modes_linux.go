@@ -153,6 +153,7 @@ func (r *runner) slowDown() error {
 func (r *runner) storm(ctx context.Context, step func(time.Time) time.Time) error {
 	r.expectEnd = func(*member) bool { return true }
 	begun := time.Now()
+	r.watch.storm = begun.Sub(r.start).Seconds()
 	if r.o.Kill != 0 {
 		dead := r.o.servers[len(r.o.servers)-1]
 		if err := syscall.Kill(r.o.Kill, syscall.SIGKILL); err != nil {
@@ -174,6 +175,9 @@ func (r *runner) storm(ctx context.Context, step func(time.Time) time.Time) erro
 			}
 		}
 	}
+	if err := r.watch.mark("cut"); err != nil {
+		return err
+	}
 	// A killed server's connections take a moment to be noticed.
 	back := func() bool {
 		return r.ready == len(r.members) && r.counts.Drops+sum(r.counts.Closed) >= r.watch.result.Storm.Cut
@@ -182,6 +186,9 @@ func (r *runner) storm(ctx context.Context, step func(time.Time) time.Time) erro
 		return fmt.Errorf("%d of %d clients are back: %w", r.ready, len(r.members), err)
 	}
 	r.watch.result.Storm.WholeSeconds = time.Since(begun).Seconds()
+	if err := r.watch.mark("whole"); err != nil {
+		return err
+	}
 	return r.loop(ctx, time.Now().Add(r.o.Duration), nil, step)
 }
 

@@ -35,6 +35,7 @@ type options struct {
 	Slow       float64       `json:"slow"`
 	Backoff    time.Duration `json:"backoff_ns"`
 	Kill       int           `json:"kill"`
+	OnKilled   int           `json:"on_killed"`
 	Faults     bool          `json:"faults"`
 	Spin       bool          `json:"spin"`
 	Quiet      bool          `json:"-"`
@@ -89,6 +90,7 @@ func parseOptions(args []string) (*options, error) {
 	f.Float64Var(&o.Slow, "slow", 0.1, "part of the clients that never reads, in the mode slow")
 	f.DurationVar(&o.Backoff, "backoff", time.Second, "first wait before a reconnect, half to one and a half of it, doubled up to 5 s")
 	f.IntVar(&o.Kill, "kill", 0, "process id of the last target's server, which is killed in the mode storm instead of cutting all")
+	f.IntVar(&o.OnKilled, "on-killed", 0, "clients on the server that is killed, the others are on the others; by default each server has its share")
 	f.BoolVar(&o.Faults, "faults", false, "somebody ends servers and connections meanwhile: closes are counted, and no reason to fail")
 	f.BoolVar(&o.Spin, "spin", false, "poll instead of sleeping: wake-ups then stay out of the servers' bill")
 	f.BoolVar(&remote, "allow-remote", false, "allow targets beyond this machine: only with their owner's leave")
@@ -193,6 +195,8 @@ func (o *options) check() error {
 		return errors.New("-kill: needs the mode storm and a second target to go to")
 	case o.Kill != 0 && (len(o.PIDs) == 0 || o.PIDs[len(o.PIDs)-1] != o.Kill):
 		return errors.New("-kill: must be the last of -pids, and the last target's server")
+	case o.OnKilled != 0 && (o.Kill == 0 || o.OnKilled < 0 || o.OnKilled > o.Clients-o.Rooms):
+		return errors.New("-on-killed: needs -kill, and leaves a client of each room on the others")
 	case o.Sources > 1 && !o.servers[0].Addr().IsLoopback():
 		return errors.New("-sources: only for loopback")
 	}

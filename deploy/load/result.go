@@ -79,6 +79,7 @@ type storm struct {
 	WholeSeconds float64 `json:"whole_after_s"`
 	PeakConnects float64 `json:"peak_connects_a_second"`
 	PeakCPU      float64 `json:"peak_cpu_cores"`
+	CPU          float64 `json:"cpu_s"` // of the servers that live, until all are back
 }
 
 // sample is one second.
@@ -149,7 +150,7 @@ func (r *result) print(w io.Writer) error {
 			c.Joins, c.Leaves, c.Typing, c.Drops, c.Reconnects, c.Recovered, c.Unavailable, c.Unproven)
 	}
 	if o.Mode == "storm" {
-		fmt.Fprintf(&b, "storm       %d cut, whole after %.1f s; peak %.0f connects a second, %.1f cores\n", r.Storm.Cut, r.Storm.WholeSeconds, r.Storm.PeakConnects, r.Storm.PeakCPU)
+		fmt.Fprintf(&b, "storm       %d cut, whole after %.1f s; peak %.0f connects a second, %.1f cores; %.2f s CPU until then\n", r.Storm.Cut, r.Storm.WholeSeconds, r.Storm.PeakConnects, r.Storm.PeakCPU, r.Storm.CPU)
 	}
 	fmt.Fprintf(&b, "checked     %d lost, %d repeated, %d reordered; %d closed unexpectedly\n", r.Verdicts.Lost, r.Verdicts.Repeated, r.Verdicts.Reordered, c.Unexpected)
 	for _, m := range []map[string]int{c.Closed, c.Refused} {

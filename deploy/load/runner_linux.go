@@ -180,8 +180,17 @@ func newRunner(o *options) (*runner, error) {
 // place spreads clients over servers, sources, revisions and transports, each
 // evenly within the others.
 func (r *runner) place(i int) swarm.Place {
-	p := swarm.Place{Server: r.o.servers[i%len(r.o.servers)], Path: r.o.path, Revision: 4}
-	turn := i / len(r.o.servers)
+	servers := r.o.servers
+	if r.o.OnKilled > 0 {
+		// The last ones are on the last server.
+		if last := len(servers) - 1; i < r.o.Clients-r.o.OnKilled {
+			servers = servers[:last]
+		} else {
+			servers = servers[last:]
+		}
+	}
+	p := swarm.Place{Server: servers[i%len(servers)], Path: r.o.path, Revision: 4}
+	turn := i / len(servers)
 	if r.o.Sources > 1 {
 		p.Source = netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + turn%r.o.Sources)})
 	}

@@ -20,6 +20,7 @@ type watch struct {
 	pids       []int  // those that live
 	was        map[int]process.Usage
 	marks      map[string]mark
+	storm      float64 // when it began, in seconds of the run
 	result     *result
 }
 
@@ -136,7 +137,14 @@ func (r *runner) result(cut error) *result {
 	if !connected.at.IsZero() {
 		x.Rate.Connects = float64(len(r.members)) / connected.at.Sub(begin.at).Seconds()
 	}
+	before := r.watch.marks["cut"]
+	for pid, u := range r.watch.marks["whole"].usage {
+		x.Storm.CPU += (u.CPU - before.usage[pid].CPU).Seconds()
+	}
 	for _, s := range x.Samples {
+		if r.watch.storm == 0 || s.Seconds < r.watch.storm {
+			continue
+		}
 		x.Storm.PeakConnects, x.Storm.PeakCPU = max(x.Storm.PeakConnects, s.Connects), max(x.Storm.PeakCPU, s.CPU)
 	}
 	if to.at.IsZero() {

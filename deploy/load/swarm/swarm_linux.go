@@ -67,6 +67,10 @@ type Place struct {
 	Revision int
 	// Polling instead of WebSocket.
 	Polling bool
+	// ReceiveBuffer (SO_RCVBUF) and MaxSegment (TCP_MAXSEG) are those of a client
+	// on a narrow link, in bytes: what the kernels hold for it is then little. The
+	// system's choice when 0.
+	ReceiveBuffer, MaxSegment int
 }
 
 // New makes a swarm without clients.
@@ -117,6 +121,16 @@ func (s *Swarm) dial(c *Client, first string) (*conn, error) {
 	}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return fail("TCP_NODELAY", err)
+	}
+	if n := c.place.ReceiveBuffer; n > 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n); err != nil {
+			return fail("SO_RCVBUF", err)
+		}
+	}
+	if n := c.place.MaxSegment; n > 0 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, n); err != nil {
+			return fail("TCP_MAXSEG", err)
+		}
 	}
 	if c.place.Source.IsValid() {
 		// The port is chosen when the destination is known: so each pair of

@@ -130,7 +130,7 @@ func (c *crowd) stretch(ctx context.Context, measure time.Duration, of *ask) err
 		}
 		next := due(people, abuseRate)
 		for ; !next.After(now); next = due(people, abuseRate) {
-			c.clients[(people*67)%abusePeople].Emit(`["new message","` + message(len(c.sent)) + `"]`)
+			c.clients[(people*67)%abusePeople].Emit(`["new message","` + message(len(c.sent), payloadSize) + `"]`)
 			c.sent = append(c.sent, next)
 			people++
 		}

@@ -33,6 +33,18 @@
 //	rooms            1,000 rooms of two members on four nodes: CPU of a node
 //	                 while only rooms are busy that it has no member in
 //
+// And ours alone, since nobody else has it:
+//
+//	plain   two nodes and Redis with its file (appendfsync everysec), 1,000 rooms
+//	        of 10, 1,000 broadcasts a second
+//	logged  the program there: new message, which is logged and acknowledged;
+//	        what that costs beside the broadcasts, and how long the answer takes
+//	always  the same with appendfsync always
+//	slow    one room of 1,000, of whom 100 stop reading: the others' p99, and the
+//	        memory that it takes, until they are closed
+//	storm   four nodes of the program; the one with 15,000 clients is killed:
+//	        time until all are back on the others, and CPU (the load tool's)
+//
 // In the first five, bare writes take a turn as well: a server that does nothing
 // but write a ready-made frame to each connection is the kernel's own price.
 //
@@ -50,12 +62,13 @@
 // delivery; with Redis each message is also kept there for the recovery window.
 //
 // With -record it writes docs/benchmarks.json, and from that docs/benchmarks.md,
-// its plots and the README's figures; -rewrite makes them of the last record.
+// its plots and the README's figures; -rewrite makes them of the last record. With
+// -merge what was measured now replaces that part of the record only.
 // With -check it says which ratios are worse than the recorded ones.
 //
 // Run it from within the repository, after npm ci in server/e2e:
 //
-//	go run ./server/e2e/bench [-runs 3] [-measure 8s] [-only rooms,…] [-peers node,antchat,bare]
+//	go run ./server/e2e/bench [-runs 3] [-measure 6s] [-only rooms,…] [-peers node,antchat,bare]
 //
 // Linux only: it reads /proc and drives its clients with epoll.
 package main

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -19,16 +20,29 @@ func (f figures) add(key, peer string, value float64) {
 	f[key][peer] = append(f[key][peer], value)
 }
 
-// differences adds what the fleet adds to one node's latency, run by run.
-func (f figures) differences() {
-	for _, of := range []string{"p50", "p99", "first p50"} {
-		alone := f["alone "+of]
-		for peer, v := range f["fleet-paced "+of] {
-			for i := range min(len(v), len(alone[peer])) {
-				f.add("added "+of, peer, v[i]-alone[peer][i])
+// derive makes the figures that follow from others, run by run: what the fleet
+// adds to one node's latency, and what a logged message costs beside a broadcast.
+func (f figures) derive() {
+	for key := range f {
+		if derived(key) {
+			delete(f, key)
+		}
+	}
+	each := func(key, a, b string, of func(a, b float64) float64) {
+		for peer, v := range f[a] {
+			for i := range min(len(v), len(f[b][peer])) {
+				f.add(key, peer, of(v[i], f[b][peer][i]))
 			}
 		}
 	}
+	for _, of := range []string{"p50", "p99", "first p50"} {
+		each("added "+of, "fleet-paced "+of, "alone "+of, func(a, b float64) float64 { return a - b })
+	}
+	each("times cpu", "logged cpu", "plain cpu", func(a, b float64) float64 { return a / b })
+}
+
+func derived(key string) bool {
+	return strings.HasPrefix(key, "added ") || strings.HasPrefix(key, "times ")
 }
 
 // rows is the table: what a key means, its printed digits, and how much of
@@ -100,6 +114,36 @@ var rows = []row{
 	{key: "rooms busy last", label: "  the last node, without a member in them", digits: 2, limit: 1},
 	{key: "rooms own others", label: "250 rooms of the last node busy: % of a core, each of the three others", digits: 2, limit: 1},
 	{key: "rooms own last", label: "  the last node", digits: 2},
+	{key: "plain cpu", label: "two nodes, 1,000 rooms of 10, 1,000 broadcasts a second: CPU s per million deliveries", digits: 2},
+	{key: "plain user", label: "  of which user time", digits: 2},
+	{key: "plain redis", label: "  Redis: CPU s per million deliveries", digits: 2},
+	{key: "plain p50", label: "  p50 ms", digits: 2},
+	{key: "plain p99", label: "  p99 ms", digits: 1},
+	{key: "logged cpu", label: "the program there, new message instead, logged and acknowledged: CPU s per million deliveries", digits: 2},
+	{key: "times cpu", label: "  times the broadcasts' CPU", digits: 2, limit: 1.25},
+	{key: "logged user", label: "  of which user time", digits: 2},
+	{key: "logged redis", label: "  Redis, whose file is synced each second: CPU s per million deliveries", digits: 2},
+	{key: "logged ack p50", label: "  acknowledged, p50 ms", digits: 2},
+	{key: "logged ack p99", label: "  acknowledged, p99 ms", digits: 1, limit: 10},
+	{key: "logged p50", label: "  delivered, p50 ms", digits: 2},
+	{key: "logged p99", label: "  delivered, p99 ms", digits: 1},
+	{key: "always cpu", label: "the same, Redis's file synced before each answer: CPU s per million deliveries", digits: 2},
+	{key: "always redis", label: "  Redis: CPU s per million deliveries", digits: 2},
+	{key: "always ack p50", label: "  acknowledged, p50 ms", digits: 2},
+	{key: "always ack p99", label: "  acknowledged, p99 ms", digits: 1},
+	{key: "always p99", label: "  delivered, p99 ms", digits: 1},
+	{key: "slow calm p99", label: "room of 1,000, 3,000 bytes, 20 messages a second, all read: p99 ms of 900 of them", digits: 1},
+	{key: "slow p99", label: "  the other 100 never read, until each is closed: p99 ms of the 900", digits: 1},
+	{key: "slow change", label: "    change, %", digits: 1, limit: 10},
+	{key: "slow closed", label: "    of the 100 were closed"},
+	{key: "slow after", label: "    the last of them after, s", digits: 1},
+	{key: "slow kib", label: "    resident memory that came with them at most, KiB each", digits: 0, limit: 1024},
+	{key: "storm whole", label: "four nodes, one with 15,000 clients is killed: s until all are back", digits: 1},
+	{key: "storm recovered", label: "  of them recovered with all they missed, %", digits: 1},
+	{key: "storm connects", label: "  connects a second at most"},
+	{key: "storm peak", label: "  CPU of the three others at most, cores (they share one)", digits: 2},
+	{key: "storm cpu", label: "  CPU ms per 1,000 that came back", digits: 0},
+	{key: "storm p99", label: "  deliveries meanwhile, those missed included: p99 ms", digits: 0},
 	{key: "abuse calm p50", label: "the program, 200 people in the lobby, 50 messages a second: p50 ms", digits: 1},
 	{key: "abuse calm p99", label: "  p99 ms", digits: 1},
 	{key: "abuse calm cpu", label: "  CPU, % of a core", digits: 1},

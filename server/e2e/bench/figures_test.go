@@ -3,11 +3,14 @@ package main
 import "testing"
 
 func TestMessageNumber(t *testing.T) {
-	if got := messageNumber([]byte(deliveryHead + message(4711) + `","1.AAAA"]`)); got != 4711 {
+	if got := messageNumber([]byte(deliveryHead + message(4711, payloadSize) + `","1.AAAA"]`)); got != 4711 {
 		t.Errorf("messageNumber = %d, want 4711", got)
 	}
-	for _, other := range []string{`["other","x"]`, deliveryHead, deliveryHead + "x" + message(1)[1:] + `"]`} {
-		if messageNumber([]byte(other)) != -1 {
+	if got := chatNumber([]byte(`["new message",{"username":"guest","message":"` + message(4711, payloadSize) + `","room":"x"}]`)); got != 4711 {
+		t.Errorf("chatNumber = %d, want 4711", got)
+	}
+	for _, other := range []string{`["other","x"]`, deliveryHead, deliveryHead + "x" + message(1, payloadSize)[1:] + `"]`, `["new message",{"message":"1"}]`} {
+		if messageNumber([]byte(other)) != -1 || chatNumber([]byte(other)) != -1 {
 			t.Errorf("%s counts as a delivery", other)
 		}
 	}

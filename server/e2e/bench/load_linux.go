@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ import (
 // measurement.
 type load struct {
 	swarm    *swarm.Swarm
-	revision int // of Engine.IO that its clients speak
+	revision int  // of Engine.IO that its clients speak
+	chat     bool // they speak the program's vocabulary: messages are logged, and acknowledged
+	size     int  // bytes of a payload
 	clients  []client
 	rooms    []room
 	failed   error // of a client
@@ -29,17 +32,20 @@ type load struct {
 	// The messages under way: indexed by number.
 	messages    []published
 	outstanding int // messages that somebody has not got yet
+	unacked     int // chat: messages without an acknowledgement
 	delivered   int
 	repeated    int
 	latency     *hdr.Histogram // of every delivery, in µs
 	first       *hdr.Histogram // of each message's first delivery
+	acks        *hdr.Histogram // chat: of each message's acknowledgement
 }
 
 // room is a room and its members, by their place in clients.
 type room struct {
 	name    string
 	members []int32
-	sent    int // messages
+	sent    int   // messages
+	slow    int32 // members that do not read
 }
 
 // published is a message: when, to which room, and how many have not got it.
@@ -49,18 +55,21 @@ type published struct {
 }
 
 // place is where a client belongs: a server's port, and a room or nowhere.
-type place struct{ port, room int32 }
+type place struct {
+	port, room int32
+	slow       bool // on a narrow link; it will not read
+}
 
 const nowhere = -1
 
 type client struct {
 	*swarm.Client
-	place place
+	place place    // what one that is slow gets does not count, and it may be closed
 	seen  []uint64 // one bit per message number
 }
 
 func newLoad(revision int, spin bool) (*load, error) {
-	l := &load{revision: revision, latency: newHistogram(), first: newHistogram()}
+	l := &load{revision: revision, size: payloadSize, latency: newHistogram(), first: newHistogram(), acks: newHistogram()}
 	var err error
 	l.swarm, err = swarm.New(l, swarm.Options{Spin: spin})
 	return l, err
@@ -91,15 +100,22 @@ func (l *load) connect(ctx context.Context, places []place, atOnce int) error {
 			l.rooms = append(l.rooms, room{name: "bench" + strconv.Itoa(len(l.rooms))})
 		}
 		l.rooms[p.room].members = append(l.rooms[p.room].members, int32(before+i))
+		if p.slow {
+			l.rooms[p.room].slow++
+		}
 	}
 	deadline := time.Now().Add(2 * time.Minute)
 	for l.ready < all {
 		for l.opening < atOnce && len(l.clients) < all {
 			p := places[len(l.clients)-before]
-			c := l.swarm.NewClient(len(l.clients), swarm.Place{
+			at := swarm.Place{
 				Server:   netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p.port)),
 				Revision: l.revision,
-			})
+			}
+			if p.slow {
+				at.ReceiveBuffer, at.MaxSegment = 4096, 1460
+			}
+			c := l.swarm.NewClient(len(l.clients), at)
 			if err := c.Open(); err != nil {
 				return err
 			}
@@ -125,14 +141,35 @@ func (l *load) poll(wait time.Duration) error { return errors.Join(l.swarm.Poll(
 // Connected implements swarm.Handler.
 func (l *load) Connected(c *swarm.Client) {
 	if at := l.clients[c.Index].place.room; at != nowhere {
-		c.EmitAck(0, `["join","`+l.rooms[at].name+`"]`)
+		if l.chat {
+			c.EmitAck(0, `["join room",{"room":"`+l.rooms[at].name+`","limit":1}]`)
+		} else {
+			c.EmitAck(0, `["join","`+l.rooms[at].name+`"]`)
+		}
 		return
 	}
 	l.joined()
 }
 
-// Ack implements swarm.Handler: of a join.
-func (l *load) Ack(*swarm.Client, int, []byte, time.Time) { l.joined() }
+// Ack implements swarm.Handler: of a join, which has the id 0, or of a message,
+// whose number is one less than its id.
+func (l *load) Ack(c *swarm.Client, id int, array []byte, now time.Time) {
+	switch {
+	case l.chat && bytes.Contains(array, []byte(`"error":{`)):
+		l.fail(fmt.Errorf("client %d: %.200s", c.Index, array))
+	case id == 0:
+		l.joined()
+	case id <= len(l.messages):
+		l.unacked--
+		observe(l.acks, now.Sub(l.messages[id-1].at))
+	}
+}
+
+func (l *load) fail(err error) {
+	if l.failed == nil {
+		l.failed = err
+	}
+}
 
 func (l *load) joined() {
 	l.ready++
@@ -141,19 +178,24 @@ func (l *load) joined() {
 
 // Closed implements swarm.Handler.
 func (l *load) Closed(c *swarm.Client, err error) {
-	if l.failed == nil {
-		l.failed = fmt.Errorf("client %d: %w", c.Index, err)
+	if !l.clients[c.Index].place.slow {
+		l.fail(fmt.Errorf("client %d: %w", c.Index, err))
 	}
 }
 
 // Event implements swarm.Handler.
 func (l *load) Event(of *swarm.Client, array []byte, now time.Time) {
 	c := &l.clients[of.Index]
-	n := messageNumber(array)
+	if c.place.slow {
+		return
+	}
+	number := messageNumber
+	if l.chat {
+		number = chatNumber
+	}
+	n := number(array)
 	if n < 0 || n >= len(l.messages) || l.messages[n].room != c.place.room {
-		if l.failed == nil {
-			l.failed = fmt.Errorf("client %d: an unexpected event: %.80q", of.Index, array)
-		}
+		l.fail(fmt.Errorf("client %d: an unexpected event: %.80q", of.Index, array))
 		return
 	}
 	for len(c.seen) <= n/64 {
@@ -167,7 +209,7 @@ func (l *load) Event(of *swarm.Client, array []byte, now time.Time) {
 	l.delivered++
 	m := &l.messages[n]
 	observe(l.latency, now.Sub(m.at))
-	if int(m.missing) == len(l.rooms[m.room].members) {
+	if m.missing == l.readers(&l.rooms[m.room]) {
 		observe(l.first, now.Sub(m.at))
 	}
 	if m.missing--; m.missing == 0 {
@@ -175,15 +217,34 @@ func (l *load) Event(of *swarm.Client, array []byte, now time.Time) {
 	}
 }
 
+// readers is how many get a message of the room: in the chat its sender does not.
+func (l *load) readers(r *room) int32 {
+	n := int32(len(r.members)) - r.slow
+	if l.chat {
+		n--
+	}
+	return n
+}
+
 // publish sends the next message to a room; the members take turns. when is
 // the time that latencies count from.
 func (l *load) publish(at int, when time.Time) {
 	n, r := len(l.messages), &l.rooms[at]
-	l.messages = append(l.messages, published{at: when, room: int32(at), missing: int32(len(r.members))})
-	l.outstanding++
+	missing := l.readers(r)
+	l.messages = append(l.messages, published{at: when, room: int32(at), missing: missing})
+	if missing > 0 {
+		l.outstanding++
+	}
 	c := &l.clients[r.members[(r.sent*7919)%len(r.members)]]
-	r.sent++
-	c.Emit(`["msg","` + r.name + `","` + message(n) + `"]`)
+	for r.sent++; c.place.slow; r.sent++ {
+		c = &l.clients[r.members[(r.sent*7919)%len(r.members)]]
+	}
+	if l.chat {
+		l.unacked++
+		c.EmitAck(n+1, `["new message",{"room":"`+r.name+`","message":"`+message(n, l.size)+`","id":"bench`+strconv.Itoa(n)+`"}]`)
+		return
+	}
+	c.Emit(`["msg","` + r.name + `","` + message(n, l.size) + `"]`)
 }
 
 // fanOut is one measured stretch of publishing.
@@ -193,6 +254,8 @@ type fanOut struct {
 	Rate        float64       // messages a second
 	WarmUp      time.Duration // not measured
 	Measure     time.Duration
+	// Until, if there, ends it instead once it is true. It is called often.
+	Until func() bool
 }
 
 // drain is how long after the last message a delivery counts as late only.
@@ -211,12 +274,13 @@ func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost i
 			begun = true
 			l.latency.Reset()
 			l.first.Reset()
+			l.acks.Reset()
 			l.delivered = 0
 			if err := measured(); err != nil {
 				return 0, err
 			}
 		}
-		if now.Sub(start) >= o.WarmUp+o.Measure {
+		if now.Sub(start) >= o.WarmUp+o.Measure || o.Until != nil && o.Until() {
 			break
 		}
 		if err := ctx.Err(); err != nil {
@@ -245,7 +309,7 @@ func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost i
 	if err := measured(); err != nil {
 		return 0, err
 	}
-	for deadline := time.Now().Add(drain); l.outstanding > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(drain); l.outstanding+l.unacked > 0 && time.Now().Before(deadline); {
 		if err := l.poll(100 * time.Millisecond); err != nil {
 			return 0, err
 		}

@@ -11,12 +11,12 @@ func TestParseOptions(t *testing.T) {
 	if err != nil || !slices.Equal(o.only, []string{"idle", "paced"}) || !slices.Equal(o.peers, peerNames()) {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if got := strings.Join(o.arguments(), " "); got != "-runs 1 -measure 8s -idle 10000 -only idle,paced -peers "+strings.Join(peerNames(), ",")+" -record ." {
+	if got := strings.Join(o.arguments(), " "); got != "-runs 1 -measure 6s -idle 10000 -storm 15000 -only idle,paced -peers "+strings.Join(peerNames(), ",")+" -record ." {
 		t.Errorf("recorded as %q", got)
 	}
 	for _, bad := range [][]string{
 		{"-only", "idel"}, {"-only", ""}, {"-peers", "program"}, {"-runs", "0"}, {"-measure", "10ms"}, {"-idle", "1"},
-		{"-tolerance", "-1"}, {"more"}, {"-nothing"},
+		{"-tolerance", "-1"}, {"more"}, {"-nothing"}, {"-merge"}, {"-storm", "1"},
 	} {
 		if _, err := parseOptions(bad); err == nil {
 			t.Errorf("%v is taken", bad)
@@ -41,7 +41,18 @@ func TestTakesPart(t *testing.T) {
 			}
 		}
 	}
-	if fleets != 6 || bare != 5 {
+	if fleets != 10 || bare != 5 {
 		t.Errorf("%d turns of fleets, %d of bare writes", fleets, bare)
+	}
+}
+
+// TestEstimate: who runs all of it may wait for it.
+func TestEstimate(t *testing.T) {
+	o, err := parseOptions(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := o.estimate().Minutes(); all < 20 || all > 42 {
+		t.Errorf("%.1f minutes", all)
 	}
 }

@@ -15,28 +15,44 @@ import (
 // figures.
 type measurement struct {
 	nodes int
+	redis file // what is between the nodes
 	// program: ours is the program that a user runs, not the two handlers.
 	program bool
+	chat    bool // its clients speak the program's vocabulary
 	bare    bool // the bare server has it too
 	ours    bool // nobody else takes part
-	run     func(ctx context.Context, f *fleet, l *load, o options, add func(key string, value float64)) error
+	fleet   bool // only servers that can share a Redis take part
+	limited bool // ours has its limits of requests, as by default
+	once    bool // those that a target is not about take one turn only
+	// stretches of -measure that a turn has, after a warm-up each, and about how
+	// many seconds it takes besides.
+	stretches, besides float64
+	run                func(ctx context.Context, f *fleet, l *load, o options, add func(key string, value float64)) error
 }
 
 // measurements by name, and their order.
 var (
-	order        = []string{"saturated", "paced", "many-saturated", "many-paced", "idle", "lobby", "alone", "fleet-saturated", "fleet-paced", "rooms", "abuse"}
+	order = []string{
+		"saturated", "paced", "many-saturated", "many-paced", "idle", "lobby", "alone", "fleet-saturated", "fleet-paced", "rooms",
+		"plain", "logged", "always", "slow", "storm", "abuse",
+	}
 	measurements = map[string]measurement{
-		"saturated":       {nodes: 1, bare: true, run: spread("saturated", 1, 1000, fanOut{Window: 8})},
-		"paced":           {nodes: 1, bare: true, run: spread("paced", 1, 1000, fanOut{Rate: 20})},
-		"many-saturated":  {nodes: 1, bare: true, run: spread("many-saturated", 1000, 10, fanOut{Window: 64})},
-		"many-paced":      {nodes: 1, bare: true, run: spread("many-paced", 1000, 10, fanOut{Rate: 1000})},
-		"idle":            {nodes: 1, bare: true, run: idle},
-		"lobby":           {nodes: 1, program: true, run: lobby},
-		"alone":           {nodes: 1, run: spread("alone", 1, 1000, fanOut{Rate: 15})},
-		"fleet-saturated": {nodes: 2, run: spread("fleet-saturated", 1, 1000, fanOut{Window: 8})},
-		"fleet-paced":     {nodes: 2, run: spread("fleet-paced", 1, 1000, fanOut{Rate: 15})},
-		"rooms":           {nodes: 4, run: manyRooms},
-		"abuse":           {nodes: 1, program: true, ours: true, run: abuse},
+		"saturated":       {nodes: 1, bare: true, stretches: 1, besides: 3, run: spread("saturated", 1, 1000, fanOut{Window: 8})},
+		"paced":           {nodes: 1, bare: true, stretches: 1, besides: 3, run: spread("paced", 1, 1000, fanOut{Rate: 20})},
+		"many-saturated":  {nodes: 1, bare: true, stretches: 1, besides: 7, run: spread("many-saturated", 1000, 10, fanOut{Window: 64})},
+		"many-paced":      {nodes: 1, bare: true, stretches: 1, besides: 7, run: spread("many-paced", 1000, 10, fanOut{Rate: 1000})},
+		"idle":            {nodes: 1, bare: true, besides: 14, run: idle},
+		"lobby":           {nodes: 1, program: true, once: true, besides: 70, run: lobby},
+		"alone":           {nodes: 1, fleet: true, stretches: 1, besides: 3, run: spread("alone", 1, 1000, fanOut{Rate: 15})},
+		"fleet-saturated": {nodes: 2, redis: inMemory, stretches: 1, besides: 4, run: spread("fleet-saturated", 1, 1000, fanOut{Window: 8})},
+		"fleet-paced":     {nodes: 2, redis: inMemory, stretches: 1, besides: 4, run: spread("fleet-paced", 1, 1000, fanOut{Rate: 15})},
+		"rooms":           {nodes: 4, redis: inMemory, stretches: 3, besides: 6, run: manyRooms},
+		"plain":           {nodes: 2, redis: everysec, ours: true, stretches: 1, besides: 10, run: spread("plain", 1000, 10, fanOut{Rate: 1000})},
+		"logged":          {nodes: 2, redis: everysec, ours: true, program: true, chat: true, stretches: 1, besides: 10, run: spread("logged", 1000, 10, fanOut{Rate: 1000})},
+		"always":          {nodes: 2, redis: always, ours: true, program: true, chat: true, stretches: 1, besides: 10, run: spread("always", 1000, 10, fanOut{Rate: 1000})},
+		"slow":            {nodes: 1, ours: true, stretches: 2, besides: 30, run: slow},
+		"storm":           {nodes: 4, redis: everysec, ours: true, program: true, besides: 35, run: storm},
+		"abuse":           {nodes: 1, program: true, ours: true, limited: true, stretches: 4, besides: 10, run: abuse},
 	}
 )
 
@@ -48,7 +64,9 @@ func spread(name string, rooms, size int, rate fanOut) func(context.Context, *fl
 	return func(ctx context.Context, f *fleet, l *load, o options, add func(string, float64)) error {
 		places := make([]place, rooms*size)
 		for i := range places {
-			places[i] = place{port: int32(f.nodes[i%len(f.nodes)].port), room: int32(i % rooms)}
+			// A room's members are on all nodes, also where their number divides that of
+			// the rooms.
+			places[i] = place{port: int32(f.nodes[(i/rooms+i%rooms)%len(f.nodes)].port), room: int32(i % rooms)}
 		}
 		if err := l.connect(ctx, places, 64); err != nil {
 			return err
@@ -76,6 +94,10 @@ func spread(name string, rooms, size int, rate fanOut) func(context.Context, *fl
 		add(name+" p99", milliseconds(l.latency, 0.99))
 		add(name+" first p50", milliseconds(l.first, 0.50))
 		add(name+" first p99", milliseconds(l.first, 0.99))
+		if l.chat {
+			add(name+" ack p50", milliseconds(l.acks, 0.50))
+			add(name+" ack p99", milliseconds(l.acks, 0.99))
+		}
 		return nil
 	}
 }
@@ -90,8 +112,8 @@ func (l *load) whole(ctx context.Context, o fanOut, measured func() error) error
 	if err != nil {
 		return err
 	}
-	if lost > 0 || l.repeated > 0 {
-		return fmt.Errorf("%d deliveries had not come %v after the last message, %d came again", lost, drain, l.repeated)
+	if lost > 0 || l.repeated > 0 || l.unacked > 0 {
+		return fmt.Errorf("%d deliveries and %d acknowledgements had not come %v after the last message, %d came again", lost, l.unacked, drain, l.repeated)
 	}
 	return nil
 }

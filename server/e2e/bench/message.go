@@ -1,6 +1,9 @@
 package main
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 const (
 	payloadSize   = 128
@@ -9,10 +12,11 @@ const (
 	deliveryHead = `["msg","`
 )
 
-// message is the payload of message number n: the number, then padding.
-func message(n int) string {
+// message is the payload of message number n: the number, then padding up to
+// size bytes.
+func message(n, size int) string {
 	digits := strconv.Itoa(n)
-	b := make([]byte, payloadSize)
+	b := make([]byte, size)
 	for i := range b {
 		b[i] = 'x'
 	}
@@ -29,8 +33,24 @@ func messageNumber(array []byte) int {
 	if len(array) < len(deliveryHead)+payloadSize || string(array[:len(deliveryHead)]) != deliveryHead {
 		return -1
 	}
+	return leadingNumber(array[len(deliveryHead):])
+}
+
+// chatNumber is messageNumber of the program's vocabulary.
+func chatNumber(array []byte) int {
+	if !bytes.HasPrefix(array, []byte(`["new message",{`)) {
+		return -1
+	}
+	_, text, _ := bytes.Cut(array, []byte(`"message":"`))
+	return leadingNumber(text)
+}
+
+func leadingNumber(text []byte) int {
+	if len(text) < messageDigits {
+		return -1
+	}
 	n := 0
-	for _, c := range array[len(deliveryHead) : len(deliveryHead)+messageDigits] {
+	for _, c := range text[:messageDigits] {
 		if c < '0' || c > '9' {
 			return -1
 		}

@@ -18,17 +18,14 @@ each other server's, in CPU and memory, with what is recorded here, and fails if
 for another measure). Where only the ratio to one server is worse, it is that server, or the machine; where the one to the bare
 writes is, it is ours.
 
-` + "```sh\nmake bench          # measure all, and write this page: some 35 minutes, on a machine that does nothing else\n" +
+` + "```sh\nmake bench          # measure all, and write this page: some 40 minutes, on a machine that does nothing else\n" +
+		"make bench ARGS='-only slow,storm -merge'   # measure these again, and leave the rest of the record as it is\n" +
 		"make bench-check    # measure the main ones again, and say which ratios fell: some 10 minutes\n" +
 		"go run ./server/e2e/bench -help   # parts of it\n```\n\n")
 	fmt.Fprintf(&b, "This is of %s, by\n\n```sh\ngo run ./server/e2e/bench %s\n```\n\n", r.Date, strings.Join(r.Arguments, " "))
 	fmt.Fprintf(&b, "Medians of %s of %g s after 2 s of warm-up, and in brackets the range. ", r.runs(), r.Seconds)
 	fmt.Fprintf(&b, "The machine: %s. The server is pinned to the first core, load and Redis to the second.\n\n", r.Machine)
-	loads := make([]string, len(r.Loads))
-	for i, v := range r.Loads {
-		loads[i] = fmt.Sprintf("%.1f", v)
-	}
-	fmt.Fprintf(&b, "The machine's load average after each run: %s. ", strings.Join(loads, ", "))
+	fmt.Fprintf(&b, "The machine's load average after each run: %s. ", loads(r.Loads))
 	if r.loaded() {
 		b.WriteString("**The benchmark alone makes up to 2: this machine did other work at the same time.** CPU and memory are the server " +
 			"processes' own and hold as ratios; latencies and deliveries a second are worse than they would be, for all of them. A server with " +
@@ -75,6 +72,13 @@ deliveries at once.
 		node, nodeTarget, bare, bareTarget := row.verdict(byPeer)
 		fmt.Fprintf(&b, " %s | %s | %s | %s |\n", node, nodeTarget, bare, bareTarget)
 	}
+	if anew := r.anew(); len(anew) > 0 {
+		b.WriteString("\nMeasured anew since:\n\n| lines of | servers | commit | date | runs | load average after each |\n| --- | --- | --- | --- | --- | --- |\n")
+		for _, name := range anew {
+			p := r.Parts[name]
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %d of %g s | %s |\n", name, strings.Join(p.Peers, ", "), p.Commit, p.Date, p.Runs, p.Seconds, loads(p.Loads))
+		}
+	}
 	if len(r.Failures) > 0 {
 		b.WriteString("\nRuns that failed, which have no figure in the table:\n\n")
 		for _, f := range r.Failures {
@@ -85,6 +89,25 @@ deliveries at once.
 		}
 	}
 	return b.String()
+}
+
+func loads(all []float64) string {
+	text := make([]string, len(all))
+	for i, v := range all {
+		text[i] = fmt.Sprintf("%.1f", v)
+	}
+	return strings.Join(text, ", ")
+}
+
+// anew are the measurements that were made after the whole run, in their order.
+func (r *record) anew() (names []string) {
+	for name, p := range r.Parts {
+		if p.Merged {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // quietLoad is what the benchmark itself makes, and a little.

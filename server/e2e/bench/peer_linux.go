@@ -19,7 +19,7 @@ func (p peer) takesPart(m measurement) bool {
 	switch {
 	case m.ours:
 		return p.name == "antchat"
-	case p.name == "bare" && !m.bare, m.nodes > 1 && !p.fleet:
+	case p.name == "bare" && !m.bare, (m.fleet || m.redis != noRedis) && !p.fleet:
 		return false
 	}
 	return true
@@ -34,40 +34,40 @@ var goPeers = map[string]string{
 	"googollee":  "github.com/googollee/go-socket.io",
 }
 
-// build makes the servers' programs in dir and returns how each is started, by
-// its name. "program" is ours as a user runs it, short of its data directory.
+// build makes the programs in dir and returns how each is started, by its name:
+// a peer's, "program", which is ours as a user runs it, short of its data
+// directory, and "load", the load tool.
 func build(ctx context.Context, root, dir string, names []string) (map[string][]string, error) {
 	servers := map[string][]string{}
-	compile := func(name, module, from string) error {
+	bench := filepath.Join(root, "server/e2e/bench")
+	for _, name := range names {
+		module, from := bench, "./"+name
+		var more []string
+		switch name {
+		case "node":
+			if err := nodeReady(root); err != nil {
+				return nil, err
+			}
+			servers[name] = []string{"node", filepath.Join(bench, "node/server.mjs")}
+			continue
+		case "antchat", "bare":
+		case "program":
+			// With its log and its session records on disk.
+			module, from = root, "./server"
+			more = []string{"--http.addr", "127.0.0.1", "--http.port", "0", "--logging.level", "warn", "--data.dir"}
+		case "load":
+			module, from = root, "./deploy/load"
+		default:
+			module = filepath.Join(bench, "peers")
+		}
 		bin := filepath.Join(dir, name)
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, from)
 		cmd.Dir, cmd.Stderr = module, os.Stderr
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("build %s: %w", from, err)
+			return nil, fmt.Errorf("build %s: %w", from, err)
 		}
-		servers[name] = []string{bin}
-		return nil
+		servers[name] = append([]string{bin}, more...)
 	}
-	bench := filepath.Join(root, "server/e2e/bench")
-	for _, name := range names {
-		var err error
-		switch name {
-		case "node":
-			servers[name] = []string{"node", filepath.Join(bench, "node/server.mjs")}
-			err = nodeReady(root)
-		case "antchat":
-			err = errors.Join(compile(name, bench, "./antchat"), compile("program", root, "./server"))
-		case "bare":
-			err = compile(name, bench, "./bare")
-		default:
-			err = compile(name, filepath.Join(bench, "peers"), "./"+name)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	// With its log and its session records on disk.
-	servers["program"] = append(servers["program"], "--http.addr", "127.0.0.1", "--http.port", "0", "--logging.level", "warn", "--data.dir")
 	return servers, nil
 }
 
@@ -96,7 +96,7 @@ func versions(ctx context.Context, root string, names []string) ([]version, erro
 		all = append(all, version{what, string(bytes.TrimSpace(out))})
 		return nil
 	}
-	if err := ask("Antchat, commit", root, "git", "describe", "--tags", "--always", "--dirty"); err != nil {
+	if err := ask(ourCommit, root, "git", "describe", "--tags", "--always", "--dirty"); err != nil {
 		return nil, err
 	}
 	all = append(all, version{"Go", runtime.Version()})

@@ -22,25 +22,37 @@ import (
 type server struct {
 	cmd  *exec.Cmd
 	port int
+	dir  string // of its own, which goes with it; "" is none
 }
 
 // fleet is what is measured: servers, and the Redis that they share.
 type fleet struct {
 	nodes []*server
-	redis *server // nil when there is one node alone
+	redis *server // nil without one
 }
 
-// startFleet starts n servers, with a Redis between them when there are
-// several. {node} in argv becomes the server's number.
-func startFleet(ctx context.Context, dir string, n int, argv []string) (*fleet, error) {
+// file is what a Redis writes to its disk.
+type file string
+
+// The values of appendfsync, and two of our own.
+const (
+	noRedis  file = ""       // and no Redis at all
+	inMemory file = "memory" // and nothing is written
+	everysec file = "everysec"
+	always   file = "always"
+)
+
+// startFleet starts n servers, with a Redis between them if asked for. {node} in
+// argv becomes the server's number; flag is the argument with the Redis's address.
+func startFleet(ctx context.Context, dir string, n int, redis file, flag string, argv []string) (*fleet, error) {
 	f := &fleet{}
-	if n > 1 {
-		s, err := startRedis(ctx)
+	if redis != noRedis {
+		s, err := startRedis(ctx, redis)
 		if err != nil {
 			return nil, err
 		}
 		f.redis = s
-		argv = append(slices.Clip(argv), fmt.Sprintf("--redis=redis://127.0.0.1:%d", s.port))
+		argv = append(slices.Clip(argv), fmt.Sprintf("%s=redis://127.0.0.1:%d", flag, s.port))
 	}
 	for i := range n {
 		own := slices.Clone(argv)
@@ -83,9 +95,9 @@ func (f *fleet) cpu() (nodes process.Usage, redis time.Duration, err error) {
 	return nodes, 0, nil
 }
 
-// startRedis runs a redis-server on a free port, beside the load: it keeps
-// nothing on disk.
-func startRedis(ctx context.Context) (*server, error) {
+// startRedis runs a redis-server on a free port, beside the load, with an
+// append-only file in a directory of its own, or none.
+func startRedis(ctx context.Context, keeps file) (*server, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -94,13 +106,22 @@ func startRedis(ctx context.Context) (*server, error) {
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, "taskset", "-c", "1", "redis-server", "--bind", "127.0.0.1",
-		"--port", strconv.Itoa(port), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
-	cmd.Dir, cmd.Stderr = os.TempDir(), os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("redis-server (Debian: apt-get install redis-server): %w", err)
+	dir, err := os.MkdirTemp("", "antchat-bench-redis-")
+	if err != nil {
+		return nil, err
 	}
-	s := &server{cmd: cmd, port: port}
+	argv := []string{"-c", "1", "redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--save", "", "--maxmemory", "4gb", "--maxmemory-policy", "noeviction"}
+	if keeps == inMemory {
+		argv = append(argv, "--appendonly", "no")
+	} else {
+		argv = append(argv, "--appendonly", "yes", "--appendfsync", string(keeps))
+	}
+	cmd := exec.CommandContext(ctx, "taskset", argv...)
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	s := &server{cmd: cmd, port: port, dir: dir}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("redis-server (Debian: apt-get install redis-server): %w", err), os.RemoveAll(dir))
+	}
 	for range 500 {
 		c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
@@ -149,8 +170,17 @@ func (s *server) stop() {
 	late := time.AfterFunc(3*time.Second, func() { _ = s.cmd.Process.Kill() })
 	defer late.Stop()
 	_ = s.cmd.Wait()
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
 }
 
 // usage is what the server has used. taskset replaces itself by the program, so
 // the process id is the program's.
 func (s *server) usage() (process.Usage, error) { return process.Read(s.cmd.Process.Pid) }
+
+// files is how many files the server has open.
+func (s *server) files() (int, error) {
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	return len(all), err
+}

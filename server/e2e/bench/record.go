@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,20 @@ type record struct {
 	Loads     []float64 `json:"loads"`   // of the machine, after each run
 	Figures   figures   `json:"figures"`
 	Failures  []string  `json:"failures,omitempty"` // a peer that did not stand it
+	// Parts says of each measurement when it was last made: -merge measures some
+	// anew. What is above is of the last whole run.
+	Parts map[string]part `json:"parts"`
+}
+
+// part is how one measurement was made.
+type part struct {
+	Commit  string    `json:"commit"`
+	Date    string    `json:"date"`
+	Peers   []string  `json:"peers"` // that were measured then
+	Runs    int       `json:"runs"`
+	Seconds float64   `json:"seconds"`
+	Loads   []float64 `json:"loads"`
+	Merged  bool      `json:"merged,omitempty"` // into what another run had recorded
 }
 
 type version struct {
@@ -44,6 +59,55 @@ const (
 	readmeFrom = "<!-- figures: make bench -->\n"
 	readmeTo   = "<!-- end of figures -->\n"
 )
+
+// commit is ours.
+func (r *record) commit() string {
+	for _, v := range r.Versions {
+		if v.What == ourCommit {
+			return v.Version
+		}
+	}
+	return ""
+}
+
+const ourCommit = "Antchat, commit"
+
+// merge takes what was measured now in the place of what was recorded of the
+// same measurements and peers.
+func (r *record) merge(now *record) {
+	if r.Parts == nil {
+		r.Parts = map[string]part{}
+	}
+	for name, p := range now.Parts {
+		for key, byPeer := range r.Figures {
+			if !strings.HasPrefix(key, name+" ") {
+				continue
+			}
+			for _, peer := range p.Peers {
+				delete(byPeer, peer)
+			}
+			if len(byPeer) == 0 {
+				delete(r.Figures, key)
+			}
+		}
+		r.Failures = slices.DeleteFunc(r.Failures, func(f string) bool {
+			return slices.ContainsFunc(p.Peers, func(peer string) bool { return strings.HasPrefix(f, peer+" "+name+",") })
+		})
+		p.Merged = true
+		r.Parts[name] = p
+	}
+	for key, byPeer := range now.Figures {
+		for peer, values := range byPeer {
+			for _, v := range values {
+				if !derived(key) {
+					r.Figures.add(key, peer, v)
+				}
+			}
+		}
+	}
+	r.Failures = append(r.Failures, now.Failures...)
+	r.Figures.derive()
+}
 
 func readRecord(path string) (*record, error) {
 	b, err := os.ReadFile(path)

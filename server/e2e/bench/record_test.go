@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -82,6 +83,37 @@ func TestCheck(t *testing.T) {
 	}
 	if err := check(&bytes.Buffer{}, last, recorded(nil, nil, nil), 0.25); err == nil {
 		t.Error("nothing to compare, and all is well")
+	}
+}
+
+func TestMerge(t *testing.T) {
+	before := recorded([]float64{2}, []float64{10}, []float64{8})
+	before.Figures["slow p99"] = map[string][]float64{"antchat": {5, 6}, "node": {9}}
+	before.Figures["slow old"] = map[string][]float64{"antchat": {1}}
+	before.Figures["plain cpu"] = map[string][]float64{"antchat": {30}}
+	before.Figures["logged cpu"] = map[string][]float64{"antchat": {60}}
+	before.Failures = []string{"antchat slow, run 1 of 3: x", "node slow, run 1 of 3: x"}
+	before.Figures.derive()
+	now := &record{
+		Figures:  figures{"slow p99": {"antchat": {7}}, "logged cpu": {"antchat": {36}}, "times cpu": {"antchat": {99}}},
+		Failures: []string{"antchat logged, run 1 of 1: y"},
+		Parts:    map[string]part{"slow": {Commit: "b", Peers: []string{"antchat"}}, "logged": {Commit: "b", Peers: []string{"antchat"}}},
+	}
+	before.merge(now)
+	for key, want := range map[string]map[string][]float64{
+		"slow p99": {"antchat": {7}, "node": {9}}, "slow old": nil, "plain cpu": {"antchat": {30}}, "logged cpu": {"antchat": {36}}, "times cpu": {"antchat": {1.2}},
+		"saturated cpu": {"antchat": {2}, "node": {10}, "bare": {8}},
+	} {
+		if !reflect.DeepEqual(before.Figures[key], want) {
+			t.Errorf("%s: %v, want %v", key, before.Figures[key], want)
+		}
+	}
+	if got := strings.Join(before.Failures, "; "); got != "node slow, run 1 of 3: x; antchat logged, run 1 of 1: y" {
+		t.Errorf("failures: %s", got)
+	}
+	page := before.page()
+	if !before.Parts["slow"].Merged || !strings.Contains(page, "| slow | antchat | b |") {
+		t.Errorf("the page does not say what was measured anew:\n%s", page)
 	}
 }
 
