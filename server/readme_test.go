@@ -60,3 +60,65 @@ func TestReadme(t *testing.T) {
 		}
 	}
 }
+
+// TestLinks: what a document of ours links to inside the project is there, and
+// so is the heading after a #.
+func TestLinks(t *testing.T) {
+	documents := []string{"../README.md", "../SECURITY.md"}
+	for _, pattern := range []string{"../docs/*.md", "../docs/decisions/*.md", "../deploy/*/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, more...)
+	}
+	link := regexp.MustCompile(`\]\(([^)\s]*)\)`)
+	checked := 0
+	for _, document := range documents {
+		raw, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(prose(string(raw)), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			checked++
+			path, anchor, _ := strings.Cut(m[1], "#")
+			target := document
+			if path != "" {
+				target = filepath.Join(filepath.Dir(document), path)
+			}
+			text, err := os.ReadFile(target)
+			if info, e := os.Stat(target); e == nil && info.IsDir() {
+				err = nil
+			}
+			if err != nil {
+				t.Errorf("%s: %v", document, err)
+				continue
+			}
+			if anchor != "" && !anchors(string(text))[anchor] {
+				t.Errorf("%s links to %s, which has no heading #%s", document, target, anchor)
+			}
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d links found", checked)
+	}
+}
+
+// prose is a document without its blocks of code.
+func prose(text string) string {
+	return regexp.MustCompile("(?ms)^ *```.*?^ *```").ReplaceAllString(text, "")
+}
+
+// anchors are a document's headings as links name them: in small letters,
+// without punctuation, with hyphens for spaces.
+func anchors(text string) map[string]bool {
+	all := map[string]bool{}
+	dropped := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(prose(text), -1) {
+		all[strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+	}
+	return all
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -137,15 +138,24 @@ func (r *record) present() []peer {
 	return all
 }
 
-// short is the README's table.
+// short is the README's table: ours first, beside the others.
 func (r *record) short() string {
 	var b strings.Builder
 	present := r.present()
+	slices.SortStableFunc(present, func(p, q peer) int {
+		switch {
+		case p.ours() && !q.ours():
+			return -1
+		case q.ours() && !p.ours():
+			return 1
+		}
+		return 0
+	})
 	b.WriteString("| one core for the server |")
 	for _, p := range present {
 		b.WriteString(" " + p.label + " |")
 	}
-	b.WriteString("\n|" + strings.Repeat(" --- |", len(present)+1) + "\n")
+	b.WriteString("\n| ---" + strings.Repeat(" | ---:", len(present)) + " |\n")
 	for _, line := range []struct{ key, label string }{
 		{"saturated cpu", "room of 1,000, as fast as it goes: CPU s per million deliveries"},
 		{"paced cpu", "room of 1,000, 20 messages a second: CPU s per million deliveries"},
@@ -161,10 +171,10 @@ func (r *record) short() string {
 		for _, p := range present {
 			cell := "-"
 			if v := byPeer[p.name]; len(v) > 0 {
-				cell = fmt.Sprintf("%.3g", median(v))
-				if median(v) >= 1000 {
-					cell = fmt.Sprintf("%.0f", median(v))
-				}
+				cell = digits(median(v))
+			}
+			if p.ours() {
+				cell = "**" + cell + "**"
 			}
 			b.WriteString(" " + cell + " |")
 		}
@@ -174,6 +184,16 @@ func (r *record) short() string {
 	if r.loaded() {
 		of = "On a machine that did other work too: medians"
 	}
-	fmt.Fprintf(&b, "\n%s of %s, %s; machine, versions, ranges, latencies and the command: [docs/benchmarks.md](docs/benchmarks.md).\n", of, r.runs(), r.Date)
+	fmt.Fprintf(&b, "\n*Bare writes* is the kernel's own price when each delivery is one write. %s of %s, %s. `make bench` measures them anew; machine, versions, ranges and latencies: [docs/benchmarks.md](docs/benchmarks.md).\n",
+		of, r.runs(), r.Date)
 	return b.String()
+}
+
+// digits writes three digits, and thousands whole with their comma.
+func digits(v float64) string {
+	if v < 999.5 {
+		return fmt.Sprintf("%.3g", v)
+	}
+	n := int(math.Round(v))
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }

@@ -8,6 +8,8 @@ type peer struct {
 	fleet       bool   // it can share a Redis with others of its kind
 }
 
+func (p peer) ours() bool { return p.name == "antchat" }
+
 var peers = []peer{
 	{name: "node", label: "Node socket.io", colour: "#7f7f7f", revision: 4, fleet: true},
 	{name: "zishang520", label: "zishang520", colour: "#8c564b", revision: 4},
