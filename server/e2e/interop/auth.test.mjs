@@ -5,6 +5,7 @@ import { createHmac, generateKeyPairSync, sign } from "node:crypto";
 import http from "node:http";
 import { afterEach, describe, test } from "node:test";
 import { antchat } from "./antchat.mjs";
+import { fleet as roundRobin } from "./fleet.mjs";
 import { call, closeAll, collect, connect, connected, latest, next, start, until, versions, ways } from "./clients.mjs";
 import { link } from "./link.mjs";
 import { redis } from "./redis.mjs";
@@ -41,8 +42,10 @@ afterEach(async () => {
   cleanups = [];
 });
 
+const byToken = { ANTCHAT_AUTH_MODE: "token", ANTCHAT_AUTH_ISSUER: "e2e", ANTCHAT_AUTH_AUDIENCE: "chat" };
+
 async function serve(settings) {
-  const server = await antchat({ ANTCHAT_AUTH_MODE: "token", ANTCHAT_AUTH_ISSUER: "e2e", ANTCHAT_AUTH_AUDIENCE: "chat", ...settings });
+  const server = await antchat({ ...byToken, ...settings });
   cleanups.push(() => server.remove());
   return server;
 }
@@ -237,4 +240,90 @@ describe("two nodes over one Redis", () => {
     assert.deepEqual((await moved)[0], { room, seq: sent.seq });
     assert.equal((await call(desk, "rooms", { mine: true })).rooms[0].unread, 0);
   });
+});
+
+test("a session that moves to another node with its upgrade keeps its person, and ends with the token or a ban there", async () => {
+  const rules = JSON.stringify([{ pattern: "*", read: "everyone", write: "everyone", moderate: "claim:mod" }]);
+  const { url, count, remove } = await roundRobin({ ...byToken, ...withSecret, ANTCHAT_AUTH_WARNING: "3s", ANTCHAT_ROOMS_RULES: rules });
+  cleanups.push(remove);
+  const moves = () => count('antchat_engineio_moves_total{outcome="moved"}');
+
+  // Long enough that a busy machine connects in time.
+  let last = 0;
+  const soon = (claims) => token({ ...claims, exp: (last = Math.floor(Date.now() / 1000) + 9) });
+
+  /** A client whose session has certainly moved, so that its token is known only where its WebSocket is. */
+  async function moved(version, claims, options = {}) {
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const before = await moves();
+      const shown = version === latest ? { auth: { token: soon(claims) } } : { query: { token: soon(claims) } };
+      const socket = await connect(version, ways[2], url, { ...shown, ...options });
+      await call(socket, "add user", "");
+      if ((await moves()) > before) {
+        return socket;
+      }
+      // It was its own node's turn, and would be again: whatever it asks, it asks
+      // as often each time. One more request changes that.
+      socket.close();
+      await fetch(`${url}/healthz`);
+    }
+    throw new Error(`no session of ${version.name} moves`);
+  }
+
+  const witness = await connect(latest, websocket, url, { auth: { token: token({ sub: "eve", name: "Eve" }) } });
+  const mod = await connect(latest, websocket, url, { auth: { token: token({ sub: "mod", name: "Mod", mod: true }) } });
+  for (const socket of [witness, mod]) {
+    await call(socket, "join room", "tea");
+  }
+  const heard = collect(witness, "new message");
+
+  /** One whose token ends. */
+  const leaves = [];
+  /** One that renews its token, and is banned. */
+  const stays = [];
+  for (const version of [latest, second]) {
+    const ann = await moved(version, { sub: `ann ${version.name}`, name: `Ann ${version.name}` }, { reconnection: false });
+    const ends = [];
+    ann.on("token expiring", () => ends.push("expiring"));
+    ann.on("session ended", ({ code }) => ends.push(code));
+    ann.on("disconnect", () => ends.push("disconnect"));
+    leaves.push({ version, socket: ann, ends });
+    const claims = { sub: `bob ${version.name}`, name: `Bob ${version.name}` };
+    const bob = await moved(version, claims);
+    const renewed = await call(bob, "refresh token", token(claims));
+    assert.ok(renewed.expires > Date.now() + 60_000, JSON.stringify(renewed));
+    assert.equal((await call(bob, "refresh token", token({ sub: "ann" }))).error.code, "token_invalid");
+    stays.push({ version, socket: bob, claims, ended: collect(bob, "session ended") });
+  }
+  for (const { socket } of [...leaves, ...stays]) {
+    assert.equal((await call(socket, "join room", "tea")).room, "tea");
+    assert.ok((await call(socket, "new message", { room: "tea", message: "it is me", id: "1" })).seq);
+  }
+  await heard.atLeast(4);
+  assert.deepEqual(
+    heard.map(([m]) => m.username),
+    [...leaves.map(({ version }) => `Ann ${version.name}`), ...stays.map(({ version }) => `Bob ${version.name}`)],
+  );
+
+  for (const { version, ends } of leaves) {
+    await until(() => ends.length >= 3, () => `${version.name}: the token's end; so far ${ends}`);
+    assert.deepEqual(ends, ["expiring", "token_expired", "disconnect"], version.name);
+  }
+  await until(() => Date.now() > (last + 1) * 1000, "the end of the others' first tokens");
+  for (const { version, socket, claims, ended } of stays) {
+    const sent = await call(socket, "new message", { room: "tea", message: "with the second token", id: "2" });
+    assert.ok(sent.seq, JSON.stringify(sent));
+    const closed = next(socket, "room closed");
+    const { user } = await call(socket, "add user", "");
+    const banned = await call(mod, "ban", { room: "tea", user, for: 3600, reason: "enough" });
+    assert.ok(banned.seq > sent.seq, JSON.stringify(banned));
+    assert.deepEqual((await closed)[0], { room: "tea", code: "banned" });
+    assert.equal((await call(socket, "new message", { room: "tea", message: "x" })).error.code, "not_member");
+    assert.equal((await call(socket, "join room", "tea")).error.code, "banned");
+    // It is the person's, on every connection.
+    const again = await connect(version, websocket, url, version === latest ? { auth: { token: token(claims) } } : { query: { token: token(claims) } });
+    assert.equal((await call(again, "join room", "tea")).error.code, "banned");
+    assert.equal(ended.length, 0, "it has a newer token");
+    assert.ok(socket.connected);
+  }
 });

@@ -81,8 +81,12 @@ export async function roundRobin(ports) {
 export async function fleet(settings) {
   const store = await redis();
   const members = [];
+  /** @type {string[]} */
+  const metrics = [];
   for (let i = 0; i < nodes; i++) {
-    members.push(await process_({ ...settings, ANTCHAT_REDIS_URL: store.url }));
+    const admin = `127.0.0.1:${await freePort()}`;
+    metrics.push(`http://${admin}/metrics`);
+    members.push(await process_({ ...settings, ANTCHAT_REDIS_URL: store.url, ANTCHAT_ADMIN_LISTEN: admin }));
   }
   const proxy = await roundRobin(members.map((m) => m.port));
   const each = (/** @type {(m: typeof members[0]) => Promise<unknown>} */ f) => Promise.all(members.map(f));
@@ -92,6 +96,19 @@ export async function fleet(settings) {
     members,
     store,
     log: () => members.map((m) => m.log()).join("\n"),
+    /**
+     * The sum of a metric over the nodes that can be asked.
+     * @param {string} sample with its labels
+     */
+    count: async (sample) => {
+      let sum = 0;
+      for (const address of metrics) {
+        const text = await fetch(address).then((response) => response.text(), () => "");
+        const line = text.split("\n").find((line) => line.startsWith(`${sample} `));
+        sum += Number(line?.split(" ").at(-1) ?? 0);
+      }
+      return sum;
+    },
     start: () => each((m) => m.start()),
     stop: () => each((m) => m.stop()),
     kill: () => each((m) => m.kill()),
