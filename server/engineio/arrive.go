@@ -176,17 +176,20 @@ func (w *webSocket) arrive() bool {
 		a.gone(s, relayBroken)
 		return false
 	}
+	// All of it before anybody can find the session: a poll must see that there is
+	// a WebSocket.
 	s.become(&m)
+	s.ws = w
+	s.held, s.handling = true, true
+	w.probe = nil
+	if hook := srv.o.Hooks.Opened; hook != nil {
+		hook(TransportWebSocket, int(s.revision))
+	}
 	srv.mu.Lock()
 	delete(srv.arriving, s)
 	srv.readdressLocked(a.address, m.Address)
 	srv.sessions[s.id] = s
 	srv.mu.Unlock()
-	s.mu.Lock()
-	s.ws = w
-	s.held, s.handling = true, true
-	s.mu.Unlock()
-	w.probe = nil
 
 	ctx, cancel := context.WithTimeout(context.Background(), moveTimeout)
 	defer cancel()
@@ -211,9 +214,6 @@ func (w *webSocket) arrive() bool {
 	}
 	s.mu.Unlock()
 	s.end()
-	if hook := srv.o.Hooks.Opened; hook != nil {
-		hook(TransportWebSocket, int(s.revision))
-	}
 	if err != nil || !open {
 		srv.o.Logger.Debug("engineio: session did not move here", "error", err)
 		outcome(failed)
@@ -251,13 +251,33 @@ func (s *Session) arrivedLocked() {
 // teller sends word to the former owner, without waiting.
 func (a *arrival) teller() func(word []byte) {
 	return func(word []byte) {
-		if len(word) > maxWord || a.s.words.Add(1) > maxWords {
+		s := a.s
+		s.mu.Lock()
+		ok := !s.closing && s.words < maxWords && len(word) <= maxWord
+		if ok {
+			s.words++
+			s.wg.Add(1)
+		}
+		s.mu.Unlock()
+		if !ok {
+			s.wordLost()
 			return
 		}
 		go func() {
-			defer a.s.words.Add(-1)
-			_, _ = a.ask(relayWord, word)
+			defer s.wg.Done()
+			if _, err := a.ask(relayWord, word); err != nil {
+				s.wordLost()
+			}
+			s.mu.Lock()
+			s.words--
+			s.mu.Unlock()
 		}()
+	}
+}
+
+func (s *Server) wordLost() {
+	if h := s.o.Hooks.WordLost; h != nil {
+		h()
 	}
 }
 

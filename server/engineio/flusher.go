@@ -152,11 +152,11 @@ func (s *Session) drain() {
 	if h := o.Hooks.Blocked; h != nil {
 		h()
 	}
-	scratch := scratches.Get().(*[]byte)
-	defer scratches.Put(scratch)
+	scratch := joins.Get().(*[maxJoin]byte)
+	defer joins.Put(scratch)
 	for {
 		s.mu.Lock()
-		b := s.queue.batch(*scratch, s.ws.b64)
+		b := s.queue.batch(scratch[:0], s.ws.b64)
 		if b == nil {
 			s.drainedLocked()
 			s.mu.Unlock()
@@ -189,8 +189,9 @@ func (s *Session) drain() {
 	}
 }
 
-// scratches are for the few connections that block.
-var scratches = sync.Pool{New: func() any { b := make([]byte, 0, maxWrite); return &b }}
+// joins are for handshakes, and for connections that block. Each holds one for as long as that lasts,
+// and there can be many of them, so they are smaller than a flusher's scratch.
+var joins = sync.Pool{New: func() any { return new([maxJoin]byte) }}
 
 // drainedLocked ends the writing when nothing is left to write.
 func (s *Session) drainedLocked() {

@@ -27,7 +27,15 @@ type frameReader struct {
 	fragmented bool      // a message has begun and its last frame has not
 	msgOp      ws.OpCode // of the message that has begun
 	parts      *parts    // what has come in several pieces; nil: nothing
+
+	pings int    // in these bytes
+	late  []byte // the last of them, if there are more than maxPongs
 }
+
+// maxPongs is how many pings are answered of those that come at once; of more, only
+// the last (RFC 6455, 5.5.3). A ping is seven bytes, and a pong at worst a system
+// call.
+const maxPongs = 16
 
 // parts are the beginnings of what has not arrived whole.
 type parts struct {
@@ -62,6 +70,18 @@ func (e *frameError) Error() string { return fmt.Sprintf("websocket: %s (%d)", e
 // Messages over limit bytes are refused when their size is known, before their
 // bytes are kept.
 func (f *frameReader) feed(b []byte, limit int64, sink frameSink) error {
+	f.pings, f.late = 0, nil
+	if err := f.frames(b, limit, sink); err != nil {
+		return err
+	}
+	if f.pings > maxPongs {
+		return sink.ping(f.late)
+	}
+	return nil
+}
+
+// frames is feed without the last of many pings.
+func (f *frameReader) frames(b []byte, limit int64, sink frameSink) error {
 	for {
 		if !f.open {
 			n, err := f.header(b, limit)
@@ -241,6 +261,10 @@ func (f *frameReader) control(part []byte, sink frameSink) error {
 	}
 	switch f.op {
 	case ws.OpPing:
+		if f.pings++; f.pings > maxPongs {
+			f.late = append(f.late[:0], part...)
+			return nil
+		}
 		return sink.ping(part)
 	case ws.OpPong:
 		return nil

@@ -117,9 +117,9 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 	ws.conn.start(ws, buffered)
 	session.mu.Unlock()
 	if flush {
-		scratch := scratches.Get().(*[]byte)
-		session.flush(*scratch, flushRounds)
-		scratches.Put(scratch)
+		scratch := joins.Get().(*[maxJoin]byte)
+		session.flush(scratch[:0], flushRounds)
+		joins.Put(scratch)
 	}
 }
 

@@ -41,6 +41,8 @@ type Hooks struct {
 	// Moved: the client has completed the upgrade of another node's session here;
 	// outcome is one of MoveDone and so on, took the time since its request.
 	Moved func(outcome string, took time.Duration)
+	// WordLost: what Adopt's tell was given did not reach the other node.
+	WordLost func()
 	// RelayLost: what was taken for a client did not reach it by another node; the
 	// session was closed.
 	RelayLost func()

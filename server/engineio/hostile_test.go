@@ -265,6 +265,70 @@ func TestFloodOfPings(t *testing.T) {
 	t.Error("pongs without end are kept for a client that does not read")
 }
 
+// What a ping costs is bounded by the bytes that it came in, not by their number:
+// of those that come at once, the first few are answered, and the last.
+func TestPingsAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name, query string
+		ping, pong  func(i int) string // as frames from the client and to it
+	}{
+		{"frames", "&EIO=4",
+			func(i int) string { return string(frame(0x80|opPing, []byte(fmt.Sprint(i)))) },
+			func(i int) string { return serverFrame(opPong, fmt.Sprint(i)) }},
+		{"packets of revision 3", "&EIO=3",
+			func(int) string { return string(frame(0x80|opText, []byte("2"))) },
+			func(int) string { return serverFrame(opText, "3") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var writes, pongs atomic.Int64
+			h := start(t, engineio.Options{Hooks: engineio.Hooks{Sent: func(_ string, messages, _ int) {
+				writes.Add(1)
+				pongs.Add(int64(messages))
+			}}})
+			c := h.dial(tt.query)
+			c.open()
+			h.eventually("its beginning is written", h.session().s.Idle)
+			before, said := writes.Load(), pongs.Load()
+			const rounds, each = 20, 1000
+			var last string
+			go func() {
+				for i := range rounds {
+					var b strings.Builder
+					for k := range each {
+						b.WriteString(tt.ping(i*each + k))
+					}
+					if _, err := io.WriteString(c.nc, b.String()); err != nil {
+						return
+					}
+				}
+				c.send("4end")
+			}()
+			// The last pong may come after what was said after its ping.
+			for ended, want := false, tt.pong(rounds*each-1); !ended || last != want; {
+				op, payload, err := c.next()
+				if err != nil {
+					t.Fatalf("%v; the last pong is %q, want %q", err, last, want)
+				}
+				if f := serverFrame(op, string(payload)); f == serverFrame(opText, "4end") {
+					ended = true
+				} else {
+					last = f
+				}
+			}
+			// A read takes 4 KiB at least, when that much is there; a write of the
+			// client may arrive in several pieces.
+			if n, w := pongs.Load()-said, writes.Load()-before; n > rounds*each/10 || w > n {
+				t.Errorf("%d pongs in %d writes for %d pings", n, w, rounds*each)
+			}
+		})
+	}
+}
+
+// serverFrame is a short frame as the server writes it.
+func serverFrame(op byte, payload string) string {
+	return string([]byte{0x80 | op, byte(len(payload))}) + payload
+}
+
 // Many goroutines send to one session, each keeping its own order, while it
 // upgrades and then goes on.
 func TestOrderThroughUpgrade(t *testing.T) {

@@ -44,6 +44,7 @@ type moving struct {
 	adopt    func() error // fails it
 	arrived  chan *echo   // at the other
 	tell     func([]byte)
+	lost     atomic.Int64 // words
 	outcomes chan string
 }
 
@@ -59,6 +60,7 @@ func newMoving(t *testing.T, eio string) *moving {
 	m.wires.join("owner0", m.Server)
 	o.NodeID = "other0"
 	o.Hooks.Moved = func(outcome string, _ time.Duration) { m.outcomes <- outcome }
+	o.Hooks.WordLost = func() { m.lost.Add(1) }
 	o.Adopt = func(_ context.Context, s *engineio.Session, state []byte, tell func([]byte)) (engineio.Handler, func(), error) {
 		e := &echo{s: s, closed: make(chan string, 1)}
 		if string(state) != "state" {
@@ -291,4 +293,61 @@ func TestMoveOrder(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+// What a session's new node has to say to the old one is limited; what is lost of
+// it is counted, and takes no room from what comes later.
+func TestMoveWords(t *testing.T) {
+	t.Parallel()
+	m := newMoving(t, "4")
+	m.mover.told = make(chan string, 1000)
+	c := m.upgrade()
+	c.expectText("4queued")
+	m.wantOutcome(engineio.MoveDone)
+	m.wires.loseRequest = func(kind byte) bool { return kind == 'W' }
+	for range 1500 {
+		m.tell([]byte("lost"))
+	}
+	if n := m.lost.Load(); n != 500 {
+		t.Errorf("%d words were refused at once, want 500", n)
+	}
+	m.eventually("the others are given up", func() bool { return m.lost.Load() == 1500 })
+	m.wires.serving.Wait()
+	m.wires.loseRequest = nil
+	for range 1000 {
+		m.tell([]byte("heard"))
+	}
+	for range 1000 {
+		select {
+		case <-m.mover.told:
+		case <-time.After(patience):
+			t.Fatalf("%d words more were lost", m.lost.Load()-1500)
+		}
+	}
+}
+
+// A client that has completed its upgrade, and polls all the same while the session
+// is being packed, does not reach the handler.
+func TestMoveRefusesPolling(t *testing.T) {
+	m := newMoving(t, "4")
+	packing, packed := make(chan struct{}), make(chan struct{})
+	m.mover.pack = func(context.Context) ([]byte, error) {
+		close(packing)
+		<-packed
+		return []byte("state"), nil
+	}
+	c := m.upgrade()
+	<-packing
+	if a := m.poll.post("4late"); a.status != 400 {
+		t.Errorf("POST: %d %q", a.status, a.body)
+	}
+	if a := m.poll.get(); a.status != 400 {
+		t.Errorf("GET: %d %q", a.status, a.body)
+	}
+	close(packed)
+	c.expectText("4queued") // and no echo of it
+	c.expectText("4text")
+	c.expect(opBinary, "\x01\x02")
+	c.expectText("4started")
+	m.wantOutcome(engineio.MoveDone)
 }

@@ -82,23 +82,27 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, owner string) {
 		s.refuse(w, r, RefusedRequest, "")
 		return
 	}
-	if s.relaying.Add(1) > int64(s.o.MaxRelayed) {
-		s.relaying.Add(-1)
-		s.refuse(w, r, RefusedBusy, "")
-		e.done(RelayBusy, 0)
-		return
-	}
-	defer s.relaying.Add(-1)
 	switch r.Method {
 	case http.MethodGet:
 		e.ask.kind = relayGet
-		e.get()
+		e.counted(e.get)
 	case http.MethodPost:
 		e.ask.kind = relayPost
 		e.post()
 	default:
-		e.once()
+		e.counted(e.once)
 	}
+}
+
+// counted does what waits for another node, if not too many do.
+func (e *errand) counted(wait func()) {
+	defer e.s.relaying.Add(-1)
+	if e.s.relaying.Add(1) > int64(e.s.o.MaxRelayed) {
+		e.s.refuse(e.w, e.r, RefusedBusy, "")
+		e.done(RelayBusy, 0)
+		return
+	}
+	wait()
 }
 
 func (e *errand) done(outcome string, bytes int) {
@@ -160,8 +164,9 @@ func (e *errand) recall() {
 	}
 }
 
-// post reads the body here, within this node's limits, and asks until there is an
-// answer: the owner knows a repeat by its id.
+// post reads the body here, within this node's limits, before it counts: one that
+// does not come must not keep others from being passed on. Then it asks until there
+// is an answer: the owner knows a repeat by its id.
 func (e *errand) post() {
 	buf := payloads.Get().(*[]byte)
 	defer putPayload(buf)
@@ -185,6 +190,11 @@ func (e *errand) post() {
 		e.ask.contentType = ""
 	}
 	e.ask.body = body
+	e.counted(e.send)
+}
+
+// send is the rest of post.
+func (e *errand) send() {
 	// Not the client's own context: what has arrived is handled, as at the owner.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), e.s.o.RelayTimeout)
 	defer cancel()
@@ -196,7 +206,7 @@ func (e *errand) post() {
 		switch {
 		case err == nil && bad == nil:
 			_ = e.s.writeRelayed(e.w, e.r, answer)
-			e.done(RelayAnswered, len(body))
+			e.done(RelayAnswered, len(e.ask.body))
 			return
 		case errors.Is(err, ErrUnknownNode):
 			e.unknown()

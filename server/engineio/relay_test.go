@@ -1,9 +1,12 @@
 package engineio_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -416,6 +419,30 @@ func TestRelayedPollRecalledBefore(t *testing.T) {
 }
 
 // A node that asks for more than its share is told so, and nobody waits.
+// A body that does not arrive waits for its client, not for another node.
+func TestSlowBodyIsNotRelayed(t *testing.T) {
+	p := newPair(t, engineio.Options{MaxRelayed: 1}, nil)
+	slow, err := net.Dial("tcp", p.other.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	_ = slow.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(slow, "POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", p.sid)
+	lines := bufio.NewReader(slow)
+	if line, err := lines.ReadString('\n'); !strings.Contains(line, " 100 ") {
+		t.Fatalf("%q, %v", line, err) // it is being read
+	}
+	if a := p.ask("POST", "4other"); a.status != 200 {
+		t.Errorf("another: %d %q", a.status, a.body)
+	}
+	_, _ = io.WriteString(slow, "4x")
+	_, _ = lines.ReadString('\n')
+	if line, err := lines.ReadString('\n'); !strings.Contains(line, " 200 ") {
+		t.Errorf("%q, %v", line, err)
+	}
+}
+
 func TestMaxRelayed(t *testing.T) {
 	p := newPair(t, engineio.Options{MaxRelayed: 1}, nil)
 	got := make(chan answer, 1)

@@ -26,7 +26,6 @@ type Server struct {
 	flushers []*flusher
 	turn     atomic.Uint32          // deals sessions to flushers
 	relaying atomic.Int64           // requests that wait for another node
-	words    atomic.Int64           // to former owners, on their way
 	lastURI  atomic.Pointer[string] // see sharedURI
 
 	// wg counts sessions and the goroutines that work for them; a goroutine is
@@ -43,6 +42,7 @@ type Server struct {
 	moved     movedSessions
 	count     int // sessions, and handshakes that will be one
 	addresses map[string]int
+	words     int  // to former owners, on their way
 	draining  bool // no new sessions
 	closing   bool
 }

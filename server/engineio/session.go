@@ -486,7 +486,7 @@ func (s *Session) receive(transport string, p Packet) bool {
 		}
 		if p.Type == TypePing {
 			// A bare answer: Node does not echo the ping's data.
-			return s.heard() && s.Send(packetPong) == nil
+			return s.heard() && s.Queue(packetPong) == nil
 		}
 		return s.heard()
 	case TypeClose:

@@ -122,8 +122,10 @@ func (w *webSocket) probing(p Packet) error {
 	return errEnded
 }
 
-// upgradedLocked: the session does not poll any more.
-func (s *Session) upgradedLocked() bool { return s.ws != nil || s.state == stateMoving }
+// upgradedLocked: the session does not poll any more, here or at another node.
+func (s *Session) upgradedLocked() bool {
+	return s.ws != nil || s.state == stateMoving || s.candidate != nil && s.candidate.leaving
+}
 
 // markProbed has every poll from now on answered within a moment, so that the
 // client can stop polling.

@@ -25,6 +25,7 @@ type webSocket struct {
 
 	// Owned by the reading goroutine.
 	discard bool   // nothing that arrives matters any more
+	pongs   uint8  // for Engine.IO's pings (revision 3) in these bytes
 	begun   *begun // not nil while a message or frame is incomplete
 	probe   *probe // not nil for a candidate
 }
@@ -147,6 +148,7 @@ func (w *webSocket) received(b []byte) error {
 	if w.discard {
 		return nil
 	}
+	w.pongs = 0
 	frames := w.reader()
 	err := frames.feed(b, w.s.srv.o.MaxHTTPBufferSize, w)
 	if err == nil {
@@ -251,6 +253,14 @@ func (w *webSocket) packet(p Packet) error {
 		}
 		return w.probing(p)
 	}
+	if p.Type == TypePing && w.s.revision == 3 {
+		// They are all alike, and so are their pongs: the first few are enough.
+		if w.pongs == maxPongs {
+			w.s.heard()
+			return nil
+		}
+		w.pongs++
+	}
 	if !w.s.receive(TransportWebSocket, p) {
 		return errEnded
 	}
@@ -262,7 +272,7 @@ func (w *webSocket) ping(b []byte) error {
 	if w.probe != nil {
 		return w.conn.writeAll(pong.wire, time.Second)
 	}
-	if w.s.Send(pong) != nil {
+	if w.s.Queue(pong) != nil {
 		return errEnded
 	}
 	return nil

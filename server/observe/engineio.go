@@ -181,6 +181,7 @@ func (e *engine) hooks() engineio.Hooks {
 		RelayServed: e.relay.served.count,
 		RelayLost:   e.relay.lost.Inc,
 		Moved:       e.relay.moved,
+		WordLost:    e.relay.words.Inc,
 		FrameError:  func(code int) { e.frames.inc(strconv.Itoa(code)) },
 		Panicked:    e.panics.Inc,
 	}

@@ -167,6 +167,7 @@ func TestHooksCount(t *testing.T) {
 	e.engine.RelayServed("recall", engineio.ServedSpared, 0, time.Millisecond)
 	e.engine.RelayLost()
 	e.engine.Moved(engineio.MoveDone, time.Second)
+	e.engine.WordLost()
 	e.engine.FrameError(1009)
 	e.engine.FrameError(4711)
 	e.engine.Panicked()
@@ -239,6 +240,7 @@ func TestHooksCount(t *testing.T) {
 		`antchat_engineio_relay_lost_total 1`,
 		`antchat_engineio_moves_total{outcome="moved"} 1`,
 		`antchat_engineio_move_duration_seconds_count 1`,
+		`antchat_engineio_move_words_lost_total 1`,
 		`antchat_engineio_frame_errors_total{code="1009"} 1`,
 		`antchat_engineio_frame_errors_total{code="other"} 1`,
 		`antchat_engineio_panics_total 1`,

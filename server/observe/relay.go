@@ -12,7 +12,7 @@ import (
 // node asked others, and what it was asked.
 type relay struct {
 	asked, served relayed
-	lost          prometheus.Counter
+	lost, words   prometheus.Counter
 	moves         *tally
 	moving        prometheus.Histogram
 }
@@ -35,6 +35,7 @@ func (m *Metrics) relay() *relay {
 			engineio.ServedAnswered, engineio.ServedRepeat, engineio.ServedUnclear, engineio.ServedLost,
 			engineio.ServedSpared, engineio.ServedNoted, engineio.ServedRefused),
 		lost: m.counter("engineio_relay_lost_total", "Sessions closed since what was taken for the client did not reach it by another node."),
+		words: m.counter("engineio_move_words_lost_total", "Acknowledgements that came here for events of a client's former node, and did not reach it."),
 		moves: m.tally("engineio_moves_total", "Upgrades of other nodes' sessions that were completed here, by whether the session came along.", "outcome",
 			engineio.MoveDone, engineio.MoveNotHandedOver, engineio.MoveNotTakenUp, engineio.MoveNotConfirmed),
 		moving: m.histogram("engineio_move_duration_seconds", "How long those took, from the WebSocket's request on.", quick),
