@@ -34,7 +34,7 @@ func (m *Metrics) relay() *relay {
 			[]string{"get", "post", "other", "recall", "undelivered", "broken", "move"},
 			engineio.ServedAnswered, engineio.ServedRepeat, engineio.ServedUnclear, engineio.ServedLost,
 			engineio.ServedSpared, engineio.ServedNoted, engineio.ServedRefused),
-		lost: m.counter("engineio_relay_lost_total", "Sessions closed since what was taken for the client did not reach it by another node."),
+		lost:  m.counter("engineio_relay_lost_total", "Sessions closed since what was taken for the client did not reach it by another node."),
 		words: m.counter("engineio_move_words_lost_total", "Acknowledgements that came here for events of a client's former node, and did not reach it."),
 		moves: m.tally("engineio_moves_total", "Upgrades of other nodes' sessions that were completed here, by whether the session came along.", "outcome",
 			engineio.MoveDone, engineio.MoveNotHandedOver, engineio.MoveNotTakenUp, engineio.MoveNotConfirmed),
