@@ -282,7 +282,8 @@ func (a *Adapter) tidy() {
 }
 
 func (l *lane) auditLoop() {
-	for {
+	var known strays
+	for n := 1; ; n++ {
 		select {
 		case <-l.a.ctx.Done():
 			return
@@ -293,6 +294,11 @@ func (l *lane) auditLoop() {
 		}
 		if err := l.inspect(l.a.ctx); err != nil {
 			l.a.note("audit", err)
+		}
+		if n%strayAudits == 0 {
+			if err := l.sweep(l.a.ctx, &known); err != nil {
+				l.a.note("audit", err)
+			}
 		}
 	}
 }

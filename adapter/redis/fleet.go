@@ -105,12 +105,12 @@ func (a *Adapter) joinHere(q *roomindex.Sequencer, namespace string, s adapter.S
 		l.mu.Unlock()
 		if joined, _ := n.Index.Join(s, now); len(joined) > 0 && session != nil {
 			pos := q.Position()[l.n]
-			a.owned.join(session, joined, pos)
 			args := []any{"join", session.PID, l.hasPID(session.PID), session.Token, pos}
 			for _, room := range joined {
 				args = append(args, room)
 			}
-			l.pipe.control(l.call(lua().session, args...))
+			// Only ahead of the session's end: behind it nobody would end this.
+			a.owned.joinAnd(session, joined, pos, func() { l.pipe.control(l.call(lua().session, args...)) })
 		}
 		if len(later) > 0 {
 			a.spawn(func() {

@@ -33,6 +33,7 @@ func load(parts ...string) *script {
 type scripts struct {
 	append, emit, publish, cut, read, marker, repair, loss, heads, beat, nodes, quit *script
 	presence, people, reap, session, tokens, forget, sockets, count, setup, field    *script
+	strays                                                                           *script
 }
 
 var lua = sync.OnceValue(func() *scripts {
@@ -42,14 +43,14 @@ var lua = sync.OnceValue(func() *scripts {
 		loss: load("loss"), heads: load("heads"), beat: load("beat"), nodes: load("nodes"), quit: load("quit"),
 		presence: load("presence_core", "presence"), people: load("people"), reap: load("presence_core", "reap"),
 		session: load("session"), tokens: load("tokens"), forget: load("forget"), sockets: load("sockets"),
-		count: load("count"), setup: load("setup"), field: load("field"),
+		count: load("count"), setup: load("setup"), field: load("field"), strays: load("strays"),
 	}
 })
 
 // piped are those that go through a pipe, which loads them with its
 // connection: so no batch meets NOSCRIPT half way.
 func (s *scripts) piped() []*script {
-	return []*script{s.append, s.emit, s.publish, s.presence, s.session, s.forget, s.sockets, s.loss}
+	return []*script{s.append, s.emit, s.publish, s.presence, s.session, s.forget, s.sockets, s.loss, s.strays}
 }
 
 // call is the command that runs a script in a lane.

@@ -63,6 +63,12 @@ func (t *owned) put(rec adapter.Session, token uint64, claimed time.Time) *owned
 	return s
 }
 
+func (t *owned) has(pid string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byPID[pid] != nil
+}
+
 func (t *owned) in(pid, room string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -82,6 +88,11 @@ func (t *owned) begin(o *adapter.Owner, lane int, pos uint64) {
 }
 
 func (t *owned) join(o *adapter.Owner, rooms []string, pos uint64) {
+	t.joinAnd(o, rooms, pos, func() {})
+}
+
+// joinAnd is join, and calls then, under the lock, if the session is here.
+func (t *owned) joinAnd(o *adapter.Owner, rooms []string, pos uint64, then func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.mineLocked(o); s != nil {
@@ -90,6 +101,7 @@ func (t *owned) join(o *adapter.Owner, rooms []string, pos uint64) {
 				s.rooms[room] = pos
 			}
 		}
+		then()
 	}
 }
 
@@ -273,6 +285,7 @@ func (a *Adapter) Lend(ctx context.Context, s adapter.Session, at adapter.Positi
 		return a.outcome("lend session", err)
 	}
 	const token = "1"
+	lanes := map[*lane]bool{first: true}
 	for l, rooms := range a.byLane(s.Namespace, s.Rooms) {
 		args := []any{"join", s.PID, l.hasPID(s.PID), token, at[l.n]}
 		for _, room := range rooms {
@@ -282,11 +295,14 @@ func (a *Adapter) Lend(ctx context.Context, s adapter.Session, at adapter.Positi
 		if err = sessionOutcome(v, err); err != nil {
 			return a.outcome("lend session", err)
 		}
+		lanes[l] = true
 	}
 	// The window begins now: a record that nobody claims is forgotten.
-	v, err = first.eval(ctx, true, lua().session, "gone", s.PID, "1", token, a.o.Window.Milliseconds())
-	if err = sessionOutcome(v, err); err != nil {
-		return a.outcome("lend session", err)
+	for l := range lanes {
+		v, err := l.eval(ctx, true, lua().session, "gone", s.PID, l.hasPID(s.PID), token, a.o.Window.Milliseconds())
+		if err = sessionOutcome(v, err); err != nil {
+			return a.outcome("lend session", err)
+		}
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ if type(ok) == 'table' and ok.err then
   -- the stream. What the stream has cannot be told apart from what comes.
   redis.call('DEL', skey)
   redis.call('XADD', skey, id, 'e', e, 't', ts, 'b', body)
+  m[4] = nil -- its expiry went with it
 end
 redis.call('HSET', mkey, 'e', e, 'q', num(q), 'r', replid, 'p', num(l.p), unpack(set))
 save(l)
@@ -56,7 +57,14 @@ if dnow then
   redis.call('HSET', dnow, dkey, digest .. ' ' .. e .. ' ' .. num(q) .. ' ' .. num(l.p) .. ' ' .. ts)
   redis.call('PEXPIRE', dnow, 3 * window)
 end
-if q == 1 then redis.call('ZADD', base .. 'lr', 0, room) end
+if q == 1 then
+  redis.call('ZADD', base .. 'lr', 0, room)
+  -- For each room that comes some are looked at, so that those whose logs have
+  -- expired stay a small part of the list.
+  for _, v in ipairs(redis.call('ZRANDMEMBER', base .. 'lr', 4)) do
+    if redis.call('EXISTS', base .. 'm:' .. v) == 0 then redis.call('ZREM', base .. 'lr', v) end
+  end
+end
 -- Garbage, not correctness: quiet rooms go, long ones are trimmed in steps.
 if ms - tonumber(m[4] or '0') > math.min(3600000, age / 8) then
   redis.call('HSET', mkey, 'x', ts)

@@ -16,6 +16,11 @@ if len >= max + 64 then
   local first = redis.call('XRANGE', vkey, '-', '+', 'COUNT', len - max)
   local last = string.match(first[#first][1], '^%d+')
   redis.call('HSET', base .. 'vt', stream, last)
+  -- What was trimmed before all that is kept says nothing any more.
+  local some = redis.call('HRANDFIELD', base .. 'vt', 4, 'WITHVALUES')
+  for i = 1, #some, 2 do
+    if tonumber(some[i + 1]) < (ms - keep) * TICKS then redis.call('HDEL', base .. 'vt', some[i]) end
+  end
   redis.call('PEXPIRE', base .. 'vt', keep)
   redis.call('XTRIM', vkey, 'MINID', num(tonumber(last) + 1))
 end

@@ -73,7 +73,10 @@ if op == 'restore' then
   return {'ok'}
 end
 if op == 'join' then
-  redis.call('HSETNX', jkey, 't', token)
+  if redis.call('HSETNX', jkey, 't', token) == 1 then
+    redis.call('HSET', jkey, 'n', inc)
+    redis.call('SADD', base .. 'on:' .. inc, pid)
+  end
   for i = 9, #ARGV do redis.call('HSETNX', jkey, 'r:' .. ARGV[i], ARGV[8]) end
   return {'ok'}
 end
@@ -81,12 +84,14 @@ if op == 'leave' then
   for i = 8, #ARGV do redis.call('HDEL', jkey, 'r:' .. ARGV[i]) end
   return {'ok'}
 end
+if op == 'gone' or op == 'end' then redis.call('SREM', base .. 'on:' .. inc, pid) end
 if not have then return {'fenced'} end
 if op == 'save' then
   redis.call('HSET', okey, 'data', ARGV[8])
 elseif op == 'here' then
   if has then redis.call('HDEL', okey, 'gone') redis.call('PERSIST', okey) end
   redis.call('PERSIST', jkey)
+  redis.call('SADD', base .. 'on:' .. inc, pid)
 elseif op == 'gone' then
   local window = tonumber(ARGV[8])
   if has then
@@ -97,6 +102,5 @@ elseif op == 'gone' then
 elseif op == 'end' then
   redis.call('DEL', jkey)
   if has then redis.call('DEL', okey) end
-  redis.call('SREM', base .. 'on:' .. inc, pid)
 end
 return {'ok'}

@@ -128,7 +128,7 @@ func (o *options) soakAll(ctx context.Context) (err error) {
 		return err
 	}
 	trends := trendsOf(samples)
-	if err := writeTrends(o.out, trends); err != nil {
+	if err := errors.Join(writeTrends(o.out, trends), writeKeyTrends(o.out, keyTrendsOf(samples))); err != nil {
 		return err
 	}
 	if o.soak.duration < soakJudged {
@@ -169,6 +169,7 @@ func (w *world) endure(ctx context.Context, s *soak, ended <-chan struct{}) (sam
 	// The load tool counts from when all are connected, so it ends later.
 	end := time.After(s.duration - time.Since(began))
 	hurt := over
+	var weighed time.Time
 	for {
 		select {
 		case <-end:
@@ -183,12 +184,15 @@ func (w *world) endure(ctx context.Context, s *soak, ended <-chan struct{}) (sam
 			}
 			hurt = nil // the last fault is over
 		case <-tick.C:
-			sample, err := w.look(ctx)
+			sample, err := w.look(ctx, time.Since(weighed) >= keysEvery)
 			if err != nil {
 				return samples, err
 			}
 			if sample != nil {
 				sample.Seconds = time.Since(began).Seconds()
+				if sample.Classes != nil {
+					weighed = time.Now()
+				}
 				samples = append(samples, *sample)
 			}
 		}

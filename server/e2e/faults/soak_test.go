@@ -36,9 +36,12 @@ func TestSoak(t *testing.T) {
 		t.Fatal("no samples")
 	}
 	for _, s := range got.Samples {
-		if s.Heap <= 0 || s.Resident <= s.Heap || s.Goroutines <= 0 || s.Files <= 0 || s.Sessions <= 0 || s.Keys <= 0 || s.RedisBytes <= 0 {
+		if s.Heap <= 0 || s.Resident <= s.Heap || s.Goroutines <= 0 || s.Files <= 0 || s.Sessions <= 0 || s.Keys <= 0 || s.RedisBytes <= s.RedisData || s.RedisData <= 0 || s.RedisScripts <= 0 {
 			t.Errorf("%+v", s)
 		}
+	}
+	if n := len(got.Keys); n < 5 {
+		t.Errorf("%d kinds of keys: %+v", n, got.Keys)
 	}
 	var load struct {
 		Counts struct{ Acked, Reconnects int }

@@ -31,10 +31,17 @@ type soakSample struct {
 	Sessions   float64 `json:"sessions"` // connections; those of the killed nodes come here
 	Keys       float64 `json:"redis_keys"`
 	RedisBytes float64 `json:"redis_bytes"`
+	// RedisData is RedisBytes without connections' buffers and without what waits
+	// for the append-only file: those come and go with the load.
+	RedisData    float64 `json:"redis_data_bytes"`
+	RedisScripts float64 `json:"redis_script_bytes"`
+	// Classes are the keys by kind; nil in most samples.
+	Classes map[string]keyClass `json:"classes,omitempty"`
 }
 
-// look samples the spared nodes and Redis; nil while Redis is away.
-func (w *world) look(ctx context.Context) (*soakSample, error) {
+// look samples the spared nodes and Redis, on demand with every key by kind;
+// nil while Redis is away.
+func (w *world) look(ctx context.Context, weigh bool) (*soakSample, error) {
 	var s soakSample
 	for _, n := range w.servers[:w.spared] {
 		got, err := n.metrics(ctx)
@@ -58,10 +65,13 @@ func (w *world) look(ctx context.Context) (*soakSample, error) {
 	if err != nil {
 		return nil, nil
 	}
-	_, rest, _ := strings.Cut(memory, "used_memory:")
-	used, _, _ := strings.Cut(rest, "\r\n")
-	if s.RedisBytes, err = strconv.ParseFloat(used, 64); err != nil {
-		return nil, fmt.Errorf("INFO memory has no used_memory: %w", err)
+	m, err := parseMemory(memory)
+	if err != nil {
+		return nil, err
+	}
+	s.RedisBytes, s.RedisData, s.RedisScripts = m.used, m.data, m.scripts
+	if weigh {
+		s.Classes, _ = w.store.weigh(ctx) // without, it was its turn
 	}
 	return &s, nil
 }
@@ -133,18 +143,19 @@ func trendsOf(samples []soakSample) []trend {
 	}
 	from := samples[len(samples)-1].Seconds / 5
 	var at []float64
-	values := make([][]float64, 7)
+	names := []string{"heap, bytes", "resident, bytes", "goroutines", "descriptors", "connections", "Redis keys", "Redis bytes", "Redis data, bytes", "Redis scripts, bytes"}
+	values := make([][]float64, len(names))
 	for _, s := range samples {
 		if s.Seconds < from {
 			continue
 		}
 		at = append(at, s.Seconds/3600)
-		for i, v := range []float64{s.Heap, s.Resident, s.Goroutines, s.Files, s.Sessions, s.Keys, s.RedisBytes} {
+		for i, v := range []float64{s.Heap, s.Resident, s.Goroutines, s.Files, s.Sessions, s.Keys, s.RedisBytes, s.RedisData, s.RedisScripts} {
 			values[i] = append(values[i], v)
 		}
 	}
 	var all []trend
-	for i, what := range []string{"heap, bytes", "resident, bytes", "goroutines", "descriptors", "connections", "Redis keys", "Redis bytes"} {
+	for i, what := range names {
 		t := fit(at, values[i])
 		t.What = what
 		all = append(all, t)
@@ -212,6 +223,7 @@ func writeTrends(w io.Writer, all []trend) error {
 type soakReport struct {
 	Seed    uint64          `json:"seed"`
 	Trends  []trend         `json:"trends"`
+	Keys    []keyTrend      `json:"keys"`
 	Samples []soakSample    `json:"samples"`
 	Load    json.RawMessage `json:"load"`
 }
@@ -231,5 +243,5 @@ func (o *options) writeSoak(samples []soakSample, load string) error {
 	}
 	e := json.NewEncoder(file)
 	e.SetIndent("", "  ")
-	return errors.Join(e.Encode(soakReport{o.seed, trendsOf(samples), samples, text}), file.Close())
+	return errors.Join(e.Encode(soakReport{o.seed, trendsOf(samples), keyTrendsOf(samples), samples, text}), file.Close())
 }
