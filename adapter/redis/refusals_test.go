@@ -90,6 +90,10 @@ func TestRefusedByLOADING(t *testing.T) {
 		base, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.2.base.rdb"))
 		return err == nil && len(base) > 0
 	})
+	// It answers once it has noted down that this is its file now.
+	if err := c.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
 	s.kill()
 	s.args = append(s.args, "--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024")
 	slow := make(chan error, 1)
