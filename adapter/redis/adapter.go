@@ -86,13 +86,14 @@ func openNode(o Options, rooms func(namespace, room string, open bool)) (*Adapte
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.renew()
 	a.seq = roomindex.NewSequencer(adapter.Position{}, roomindex.Options{Queue: o.Queue, Rooms: rooms})
+	var keys []string
 	for n := range o.Lanes {
 		l := newLane(a, n)
 		a.lanes = append(a.lanes, l)
 		a.beatNow = append(a.beatNow, make(chan struct{}, 1))
-		conn.keys = append(conn.keys, l.base+"lane")
+		keys = append(keys, l.base+"lane")
 	}
-	conn.where = make([]string, o.Lanes)
+	conn.serve(keys)
 	for _, l := range a.lanes {
 		go l.pipe.run()
 		a.spawn(l.run)

@@ -44,10 +44,19 @@ type connector struct {
 	secrets  []string
 	keys     []string // a key of each lane
 
-	mu      sync.Mutex
-	where   []string // by lane; "" when unknown
-	clients map[string]*goredis.Client
-	closed  bool
+	mu       sync.Mutex
+	where    []string  // by lane; "" when unknown
+	searches []*search // by lane; nil while nobody looks for its primary
+	clients  map[string]*goredis.Client
+	closed   bool
+}
+
+// search is one caller's look for a lane's primary, for which the others wait:
+// when a primary has moved, everybody notices at once.
+type search struct {
+	done chan struct{} // closed when the rest is set
+	addr string
+	err  error
 }
 
 // errURL never holds the URL: it has a password.
@@ -216,30 +225,54 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
+// serve sets how many lanes there are, and a key of each.
+func (c *connector) serve(keys []string) {
+	c.keys, c.where, c.searches = keys, make([]string, len(keys)), make([]*search, len(keys))
+}
+
 // address finds the primary of a lane.
 func (c *connector) address(ctx context.Context, lane int) (string, error) {
-	c.mu.Lock()
-	addr := c.where[lane]
-	c.mu.Unlock()
-	if addr != "" {
-		return addr, nil
-	}
-	var err error
-	switch c.form {
-	case single:
+	if c.form == single {
 		return c.hosts[0], nil
-	case sentinel:
-		addr, err = c.askSentinels(ctx)
-	case cluster:
-		addr, err = c.askCluster(ctx, lane)
 	}
-	if err != nil {
-		return "", c.redact(err)
+	for {
+		c.mu.Lock()
+		if addr := c.where[lane]; addr != "" {
+			c.mu.Unlock()
+			return addr, nil
+		}
+		s := c.searches[lane]
+		if s == nil {
+			s = &search{done: make(chan struct{})}
+			c.searches[lane] = s
+			c.mu.Unlock()
+			c.search(ctx, lane, s)
+			return s.addr, s.err
+		}
+		c.mu.Unlock()
+		select {
+		case <-s.done:
+			// Another caller's patience is not this one's.
+			if s.err == nil || !errors.Is(s.err, context.Canceled) && !errors.Is(s.err, context.DeadlineExceeded) {
+				return s.addr, s.err
+			}
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
 	}
+}
+
+func (c *connector) search(ctx context.Context, lane int, s *search) {
+	if c.form == sentinel {
+		s.addr, s.err = c.askSentinels(ctx)
+	} else {
+		s.addr, s.err = c.askCluster(ctx, lane)
+	}
+	s.err = c.redact(s.err)
 	c.mu.Lock()
-	c.where[lane] = addr
+	c.where[lane], c.searches[lane] = s.addr, nil
 	c.mu.Unlock()
-	return addr, nil
+	close(s.done)
 }
 
 func (c *connector) askSentinels(ctx context.Context) (string, error) {
@@ -300,11 +333,14 @@ func (c *connector) askCluster(ctx context.Context, lane int) (string, error) {
 	return "", fmt.Errorf("ask the Cluster for slot of lane %d: %w", lane, last)
 }
 
-// forget makes the next caller look for the lane's primary anew.
-func (c *connector) forget(lane int) {
+// forget makes the next caller look for the lane's primary anew, unless it has
+// been found elsewhere than at the client's address meanwhile.
+func (c *connector) forget(lane int, client *goredis.Client) {
 	c.mu.Lock()
-	c.where[lane] = ""
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if c.where[lane] == client.Options().Addr {
+		c.where[lane] = ""
+	}
 }
 
 // pool is the client for reads and cuts in a lane.

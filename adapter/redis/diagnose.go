@@ -61,10 +61,11 @@ func Diagnose(ctx context.Context, o Options) ([]Finding, error) {
 		return nil, err
 	}
 	defer conn.close()
-	conn.where = make([]string, o.Lanes)
+	var keys []string
 	for n := range o.Lanes {
-		conn.keys = append(conn.keys, o.base(n)+"lane")
+		keys = append(keys, o.base(n)+"lane")
 	}
+	conn.serve(keys)
 	d := &diagnosis{o: o, conn: conn}
 	var seen []string
 	for n := range o.Lanes {

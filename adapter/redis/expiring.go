@@ -33,9 +33,9 @@ func (a *Adapter) record(ctx context.Context, key string) (*goredis.Client, *lan
 	return client, l, l.base + "x:v:" + key, a.outcome("expiring record", err)
 }
 
-func (a *Adapter) recordOutcome(l *lane, err error) error {
+func (a *Adapter) recordOutcome(l *lane, client *goredis.Client, err error) error {
 	if f := faultOf(err); f == broken || f == elsewhere {
-		a.conn.forget(l.n)
+		a.conn.forget(l.n, client)
 	}
 	return a.outcome("expiring record", err)
 }
@@ -49,7 +49,7 @@ func (a *Adapter) Put(ctx context.Context, key string, value []byte, ttl time.Du
 	if len(value) > a.o.MaxEntry {
 		return adapter.ErrFull
 	}
-	return a.recordOutcome(l, client.Do(ctx, "SET", name, value, "PX", max(1, ttl.Milliseconds())).Err())
+	return a.recordOutcome(l, client, client.Do(ctx, "SET", name, value, "PX", max(1, ttl.Milliseconds())).Err())
 }
 
 // Fetch implements adapter.Expiring.
@@ -63,7 +63,7 @@ func (a *Adapter) Fetch(ctx context.Context, key string) ([]byte, bool, error) {
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, a.recordOutcome(l, err)
+		return nil, false, a.recordOutcome(l, client, err)
 	}
 	return v, true, nil
 }
@@ -74,5 +74,5 @@ func (a *Adapter) Forget(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	return a.recordOutcome(l, client.Del(ctx, name).Err())
+	return a.recordOutcome(l, client, client.Del(ctx, name).Err())
 }

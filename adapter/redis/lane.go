@@ -141,9 +141,6 @@ func (l *lane) run() {
 			fails = 0
 		}
 		l.a.note(fmt.Sprintf("link of lane %d", l.n), err)
-		if faultOf(err) != none {
-			l.a.conn.forget(l.n)
-		}
 		pause := time.Duration(10+rand.IntN(40)) * time.Millisecond << min(fails, 5)
 		fails++
 		select {
@@ -155,7 +152,7 @@ func (l *lane) run() {
 }
 
 // session is the life of one connection.
-func (l *lane) session() error {
+func (l *lane) session() (err error) {
 	ctx, cancel := context.WithCancel(l.a.ctx)
 	defer cancel()
 	client, err := l.a.conn.dedicated(ctx, l.n)
@@ -163,7 +160,12 @@ func (l *lane) session() error {
 		l.lose(0, l.a.conn.redact(err).Error())
 		return err
 	}
-	defer func() { _ = client.Close() }()
+	defer func() {
+		if faultOf(err) != none {
+			l.a.conn.forget(l.n, client)
+		}
+		_ = client.Close()
+	}()
 	var ps *goredis.PubSub
 	if l.publishCmd == "SPUBLISH" {
 		ps = client.SSubscribe(ctx)

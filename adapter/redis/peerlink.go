@@ -27,9 +27,6 @@ func (p *peers) listen() {
 			fails = 0
 		}
 		p.a.note("link of the peers", err)
-		if faultOf(err) != none {
-			p.a.conn.forget(0)
-		}
 		select {
 		case <-time.After(time.Duration(10+rand.IntN(40)) * time.Millisecond << min(fails, 5)):
 		case <-p.a.ctx.Done():
@@ -45,7 +42,12 @@ func (p *peers) session() (heard bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = client.Close() }()
+	defer func() {
+		if faultOf(err) != none {
+			p.a.conn.forget(0, client)
+		}
+		_ = client.Close()
+	}()
 	var ps *goredis.PubSub
 	if p.a.lanes[0].publishCmd == "SPUBLISH" {
 		ps = client.SSubscribe(ctx, p.channel(p.a.node))

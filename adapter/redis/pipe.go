@@ -271,7 +271,7 @@ func (p *pipe) dial(ctx context.Context) error {
 	if _, err = pl.Exec(ctx); err != nil {
 		_ = conn.Close()
 		_ = client.Close()
-		p.l.a.conn.forget(p.l.n)
+		p.l.a.conn.forget(p.l.n, client)
 		return err
 	}
 	p.client, p.conn = client, conn
@@ -345,11 +345,11 @@ func (p *pipe) send(batch []*op) ([]*op, error) {
 		why = err
 		again = append(again, x)
 	}
+	if move {
+		p.l.a.conn.forget(p.l.n, p.client)
+	}
 	if hangUp {
 		p.hangUp()
-	}
-	if move {
-		p.l.a.conn.forget(p.l.n)
 	}
 	if why != nil {
 		p.l.a.note("write to Redis", why)
@@ -391,9 +391,9 @@ func (l *lane) eval(ctx context.Context, again bool, s *script, args ...any) (an
 			case full, wrong:
 				return nil, err
 			case elsewhere:
-				l.a.conn.forget(l.n)
+				l.a.conn.forget(l.n, client)
 			case broken:
-				l.a.conn.forget(l.n)
+				l.a.conn.forget(l.n, client)
 				if !again {
 					return nil, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
 				}

@@ -66,7 +66,7 @@ func (a *Adapter) Fields(ctx context.Context, table string) (map[string][]byte, 
 	}
 	all, err := client.HGetAll(ctx, l.base+"t:"+table).Result()
 	if err != nil {
-		return nil, a.recordOutcome(l, err)
+		return nil, a.recordOutcome(l, client, err)
 	}
 	fields := make(map[string][]byte, len(all))
 	for field, value := range all {
