@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 
 	"github.com/antchat/antchat/server/chat"
@@ -11,16 +12,20 @@ import (
 )
 
 // tokens is nil in open mode.
-func tokens(c *config.Config) (*identity.Tokens, error) {
+func tokens(c *config.Config, logger *slog.Logger) (*identity.Tokens, error) {
 	if c.Auth.Mode != "token" {
 		return nil, nil
 	}
 	o := identity.Options{
 		Secret: []byte(c.Auth.Secret), Keys: c.Auth.Keys, Refresh: c.Auth.KeysRefresh, Interval: c.Auth.KeysInterval,
 		Issuer: c.Auth.Issuer, Audience: c.Auth.Audience, Leeway: c.Auth.Leeway,
-		UserClaim: c.Auth.UserClaim, NameClaim: c.Auth.NameClaim,
+		UserClaim: c.Auth.UserClaim, NameClaim: c.Auth.NameClaim, Discover: c.Auth.Discovers(),
+		Failed: func(err error) { logger.Warn("keys of tokens not fetched", "err", err) },
 	}
 	key := "auth.keys"
+	if o.Discover {
+		key = "auth.issuer"
+	}
 	if c.Auth.SecretFile != "" {
 		key = "auth.secret_file"
 		secret, err := os.ReadFile(c.Auth.SecretFile)
@@ -32,6 +37,11 @@ func tokens(c *config.Config) (*identity.Tokens, error) {
 	t, err := identity.New(o)
 	if err != nil {
 		return nil, c.Refuse(key, err.Error())
+	}
+	if len(o.Secret) == 0 && len(o.Audience) == 0 {
+		// The keys are the issuer's, and sign for all of its applications: Firebase's
+		// even for those of other people.
+		logger.Warn("auth.audience is not set: tokens that the issuer made for other applications are taken too")
 	}
 	return t, nil
 }

@@ -87,7 +87,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 		return nil, err
 	}
 	p.watchLoad()
-	if p.tokens, err = tokens(c); err != nil {
+	if p.tokens, err = tokens(c, logger); err != nil {
 		return nil, err
 	}
 	events := slices.Concat(chatapi.Events, c.Relay.Events)

@@ -286,7 +286,7 @@ func TestRefusals(t *testing.T) {
 		{"log shorter than recovery", "", nil, []string{"--log.max_age", "1m"},
 			`log.max_age: 1m is shorter than recovery.window (2m): what a client missed would be gone; allowed is at least that`},
 		{"a mode of authentication", "", nil, []string{"--auth.mode", "closed"}, `auth.mode: "closed" (flag --auth.mode) is not allowed: allowed is one of open, token`},
-		{"tokens of nobody", "", nil, []string{"--auth.mode", "token"}, `auth.mode: is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys`},
+		{"tokens of nobody", "", nil, []string{"--auth.mode", "token"}, `auth.mode: is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys, or with an auth.issuer whose address publishes its keys`},
 		{"a key of another form", "api:\n  keys:\n    - {name: x, hash: y, scope: read}\n", nil, nil,
 			`api.keys: the value (hidden) (file FILE) is not allowed: allowed is a list of keys, each with a name, the hash that antchat apikey writes, scopes of read, write, moderate, admin, and, to be good in some rooms only, rooms with a pattern and rights (in the environment and in flags: in JSON)`},
 		{"a hook of another form", "", map[string]string{"ANTCHAT_WEBHOOKS_HOOKS": `{"url":"https://x"}`}, nil,

@@ -35,8 +35,8 @@ func (c *Config) related() error {
 		return &Error{"official.adapter", "is set, but redis.url is not: allowed is off, or any with a Redis"}
 	case c.Redis.URL == "" && c.Official.Emitters:
 		return &Error{"official.emitters", "is true, but redis.url is not set: allowed is true with a Redis"}
-	case c.Auth.Mode == "token" && c.Auth.sources() == 0:
-		return &Error{"auth.mode", "is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys"}
+	case c.Auth.Mode == "token" && c.Auth.sources() == 0 && !strings.HasPrefix(c.Auth.Issuer, "https://") && !strings.HasPrefix(c.Auth.Issuer, "http://"):
+		return &Error{"auth.mode", "is token, but nothing says whose: allowed is token with one of auth.secret, auth.secret_file and auth.keys, or with an auth.issuer whose address publishes its keys"}
 	case c.Auth.Mode == "token" && c.Auth.sources() > 1:
 		return &Error{"auth.mode", "is token, and several of auth.secret, auth.secret_file and auth.keys are set: allowed is one"}
 	case c.API.Claim != "" && c.Auth.Mode != "token":

@@ -9,7 +9,7 @@ import (
 // peopleSettings are who may do what, and how much of it.
 var peopleSettings = []*setting{
 	{key: "auth.mode", field: func(c *Config) any { return &c.Auth.Mode }, initial: "open", allowed: []string{"open", "token"},
-		about: "open: everybody may connect, under a name of their choice. token: only with a JWT, which says who it is; one of auth.secret, auth.secret_file and auth.keys is then needed."},
+		about: "open: everybody may connect, under a name of their choice. token: only with a JWT, which says who it is; one of auth.secret, auth.secret_file and auth.keys is then needed, or an auth.issuer that publishes its keys."},
 	{key: "auth.secret", field: func(c *Config) any { return &c.Auth.Secret }, secret: true, check: checkSecret,
 		about: "Key of tokens that are signed with HS256, at least 32 bytes."},
 	{key: "auth.secret_file", field: func(c *Config) any { return &c.Auth.SecretFile },
@@ -21,7 +21,7 @@ var peopleSettings = []*setting{
 	{key: "auth.keys_interval", field: func(c *Config) any { return &c.Auth.KeysInterval }, initial: "30s", least: "1s", most: "1h",
 		about: "Least time between two fetches, also when a token names a key that is not known."},
 	{key: "auth.issuer", field: func(c *Config) any { return &c.Auth.Issuer }, check: checkLine,
-		about: "What a token's iss must be; empty means anything."},
+		about: "What a token's iss must be; empty means anything. Where none of auth.secret, auth.secret_file and auth.keys is set it is an address, and its /.well-known/openid-configuration says where the keys are."},
 	{key: "auth.audience", field: func(c *Config) any { return &c.Auth.Audience }, check: checkLine,
 		about: "A token's aud must hold one of these; empty means anything. Set it where one issuer serves several applications."},
 	{key: "auth.user_claim", field: func(c *Config) any { return &c.Auth.UserClaim }, initial: "sub", check: checkClaim,
@@ -88,6 +88,9 @@ var peopleSettings = []*setting{
 	{key: "fairness.rooms_user", field: func(c *Config) any { return &c.Fairness.Rooms.User }, initial: "1/s burst 500",
 		about: "Joins of rooms in which there is nobody and nothing yet per user, on all nodes together: a rate, and how many at once."},
 }
+
+// Discovers says whether the issuer is asked where its keys are.
+func (a *Auth) Discovers() bool { return a.Mode == "token" && a.sources() == 0 }
 
 // sources is how many of the settings for checking tokens are set.
 func (a *Auth) sources() int {

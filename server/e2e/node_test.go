@@ -25,6 +25,9 @@ func TestInteropLife(t *testing.T) { runNode(t, nil, "interop/life.test.mjs") }
 // TestInteropAuth: tokens, their end, and an issuer's keys.
 func TestInteropAuth(t *testing.T) { runNode(t, nil, "interop/auth.test.mjs") }
 
+// TestInteropOIDC has people sign in at a real OpenID provider.
+func TestInteropOIDC(t *testing.T) { runNode(t, nil, "interop/oidc.test.mjs") }
+
 // TestInteropAPI: back ends over HTTP and clients, on two nodes.
 func TestInteropAPI(t *testing.T) { runNode(t, nil, "interop/api.test.mjs") }
 

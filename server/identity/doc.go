@@ -6,10 +6,10 @@
 //
 // [New] makes an [Authenticator] of [Options]. The layer above hands it the text
 // of a token and gets an [Identity], which holds the claims, or an error that
-// wraps one of the Err variables. Keys at an address are fetched when the first
-// token needs them, kept, and fetched again when they are old or a token names
-// one that is not among them, at most once an interval: tokens cannot make the
-// server ask more often than that.
+// wraps one of the Err variables. Keys at an address, which the issuer's OpenID
+// configuration may name, are fetched when the first token needs them, kept, and
+// fetched again when they are old or a token names one that is not among them, at
+// most once an interval: tokens cannot make the server ask more often than that.
 //
 // # What it must not know
 //

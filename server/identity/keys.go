@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,16 +28,20 @@ const (
 	minModulus = 2048
 	// maxStale is how long keys are used on that cannot be fetched anew.
 	maxStale = 24 * time.Hour
+	// maxRedirects bounds those of one document.
+	maxRedirects = 3
 )
 
 // keys are an issuer's, fetched when they are needed. Safe for concurrent use.
 type keys struct {
-	from     string // address or file
+	from     string // address or file; "" with an issuer
+	issuer   string // whose configuration names the address; "": from does
 	remote   bool
 	client   *http.Client
 	refresh  time.Duration
 	interval time.Duration
 	now      func() time.Time
+	failed   func(error)
 
 	stop    context.Context // ends with close
 	cancel  context.CancelFunc
@@ -51,24 +56,35 @@ type keys struct {
 }
 
 func newKeys(o Options) (*keys, error) {
-	k := &keys{from: o.Keys, client: o.Client, refresh: o.Refresh, interval: o.Interval, now: o.Now}
+	k := &keys{from: o.Keys, refresh: o.Refresh, interval: o.Interval, now: o.Now, failed: o.Failed}
+	if k.failed == nil {
+		k.failed = func(error) {}
+	}
 	if k.refresh <= 0 {
 		k.refresh = time.Hour
 	}
 	if k.interval <= 0 {
 		k.interval = 30 * time.Second
 	}
-	if u, err := url.Parse(o.Keys); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
+	if o.Discover {
+		if u, ok := address(o.Issuer); !ok || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return nil, errors.New("the issuer must be an address, whose OpenID configuration names its keys")
+		}
+		k.issuer, k.remote = o.Issuer, true
+	} else if _, ok := address(o.Keys); ok {
 		k.remote = true
 	}
-	if k.client == nil {
-		k.client = &http.Client{}
+	client := http.Client{}
+	if o.Client != nil {
+		client = *o.Client
 	}
-	if k.client.Timeout <= 0 {
-		client := *k.client
+	if client.Timeout <= 0 {
 		client.Timeout = 10 * time.Second
-		k.client = &client
 	}
+	if client.CheckRedirect == nil {
+		client.CheckRedirect = redirect
+	}
+	k.client = &client
 	k.stop, k.cancel = context.WithCancel(context.Background())
 	if k.remote {
 		return k, nil
@@ -79,6 +95,24 @@ func newKeys(o Options) (*keys, error) {
 	}
 	k.set, k.fetched, k.tried = set, k.now(), k.now()
 	return k, nil
+}
+
+// address reads one of http or https.
+func address(s string) (*url.URL, bool) {
+	u, err := url.Parse(s)
+	return u, err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
+
+// redirect follows a few, and none that would have keys come by a line that anybody
+// on the way can change.
+func redirect(r *http.Request, before []*http.Request) error {
+	if len(before) >= maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	if before[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
+		return errors.New("a redirect away from https")
+	}
+	return nil
 }
 
 // find gives the keys that may have signed a token: those of its key id or, for
@@ -135,6 +169,9 @@ func match(set []jose.JSONWebKey, id, algorithm string) (found []jose.JSONWebKey
 // update fetches once.
 func (k *keys) update(done chan struct{}) {
 	set, err := k.read(k.stop)
+	if err != nil && k.stop.Err() == nil {
+		k.failed(err)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.err = err; err == nil {
@@ -154,37 +191,87 @@ func (k *keys) read(ctx context.Context) ([]jose.JSONWebKey, error) {
 		defer func() { _ = f.Close() }()
 		return decodeSet(f)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, k.from, nil)
+	from := k.from
+	if k.issuer != "" {
+		var err error
+		if from, err = k.discover(ctx); err != nil {
+			return nil, fmt.Errorf("discover keys: %w", err)
+		}
+	}
+	body, err := k.get(ctx, from)
 	if err != nil {
 		return nil, fmt.Errorf("fetch keys: %w", err)
+	}
+	defer func() { _ = body.Close() }()
+	return decodeSet(body)
+}
+
+// discover asks the issuer where its keys are (OpenID Connect Discovery 1.0, 4).
+// It does so at each fetch: an issuer may move them.
+func (k *keys) discover(ctx context.Context) (string, error) {
+	body, err := k.get(ctx, strings.TrimSuffix(k.issuer, "/")+"/.well-known/openid-configuration")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = body.Close() }()
+	var document struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if err := decode(body, &document); err != nil {
+		return "", err
+	}
+	if document.Issuer != k.issuer { // letter by letter (4.3)
+		return "", fmt.Errorf("the configuration is of the issuer %.200q", document.Issuer)
+	}
+	u, ok := address(document.Keys)
+	if !ok || strings.HasPrefix(k.issuer, "https:") && u.Scheme != "https" {
+		return "", fmt.Errorf("the configuration's jwks_uri is %.200q", document.Keys)
+	}
+	return document.Keys, nil
+}
+
+// get asks for a document.
+func (k *keys) get(ctx context.Context, from string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, err
 	}
 	request.Header.Set("Accept", "application/json")
 	response, err := k.client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("fetch keys: %w", err)
+		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch keys: answered %s", response.Status)
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("answered %s", response.Status)
 	}
-	return decodeSet(response.Body)
+	return response.Body, nil
+}
+
+// decode reads a document of JSON.
+func decode(r io.Reader, v any) error {
+	raw, err := io.ReadAll(io.LimitReader(r, maxSetBytes+1))
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	if len(raw) > maxSetBytes {
+		return fmt.Errorf("read: longer than %d bytes", maxSetBytes)
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("decode: %w", err)
+	}
+	return nil
 }
 
 // decodeSet reads a JSON Web Key Set. Keys of kinds that are of no use here are
 // passed over (RFC 7517, 5).
 func decodeSet(r io.Reader) ([]jose.JSONWebKey, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, maxSetBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
-	}
-	if len(raw) > maxSetBytes {
-		return nil, fmt.Errorf("read keys: longer than %d bytes", maxSetBytes)
-	}
 	var document struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(raw, &document); err != nil {
-		return nil, fmt.Errorf("decode keys: %w", err)
+	if err := decode(r, &document); err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
 	}
 	if len(document.Keys) > maxKeys {
 		return nil, fmt.Errorf("decode keys: more than %d", maxKeys)

@@ -13,7 +13,8 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// Options say whose tokens are taken. Exactly one of Secret and Keys is set.
+// Options say whose tokens are taken. Exactly one of Secret, Keys and Discover is
+// set.
 type Options struct {
 	// Secret is the key of tokens signed with HS256: at least MinSecret bytes.
 	Secret []byte
@@ -21,6 +22,9 @@ type Options struct {
 	// (https; http only where the network is trusted) or a file. Tokens are then
 	// signed with RS256, ES256 or EdDSA, and with no other algorithm.
 	Keys string
+	// Discover: the keys are where the OpenID configuration of Issuer, an address,
+	// says that they are (OpenID Connect Discovery 1.0).
+	Discover bool
 	// Issuer, when not empty, is what "iss" must be.
 	Issuer string
 	// Audience, when not empty: "aud" must hold one of these.
@@ -35,9 +39,13 @@ type Options struct {
 	Refresh time.Duration
 	// Interval is how often at most keys are fetched, whatever tokens say. 30 s.
 	Interval time.Duration
-	// Client fetches the keys; its Timeout is set to 10 s when it has none. Nil:
-	// one of its own.
+	// Client fetches the keys; when it has none its Timeout is set to 10 s, and its
+	// CheckRedirect to one that follows three and never leaves https. Nil: one of its
+	// own.
 	Client *http.Client
+	// Failed is told when keys could not be fetched, also while those at hand are
+	// used on. It may be nil, and must be fast.
+	Failed func(error)
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -70,9 +78,9 @@ func New(o Options) (*Tokens, error) {
 	}
 	t := &Tokens{options: o}
 	switch {
-	case (len(o.Secret) > 0) == (o.Keys != ""):
+	case o.Discover && (len(o.Secret) > 0 || o.Keys != "") || !o.Discover && (len(o.Secret) > 0) == (o.Keys != ""):
 		return nil, errors.New("either a secret or keys are needed")
-	case o.Keys == "":
+	case len(o.Secret) > 0:
 		if len(o.Secret) < MinSecret {
 			return nil, fmt.Errorf("the secret has %d bytes, at least %d are needed", len(o.Secret), MinSecret)
 		}
