@@ -25,7 +25,14 @@ import (
 	"github.com/antchat/antchat/server/socketio"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain makes this program the parts of the runs that are divided.
+func TestMain(m *testing.M) {
+	if _, is := isPart(); is {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // deadline ends a wait that has failed.
 const deadline = 30 * time.Second
@@ -163,6 +170,17 @@ func TestModes(t *testing.T) {
 			return r.Storm.Cut == 49 && r.Storm.WholeSeconds > 0 && r.Counts.Recovered == 49
 		}},
 		{"storm", "plain", []string{"-clients", "50", "-rate", "50", "-revision", "3"}, func(r *result) bool { return r.Counts.Reconnects >= 49 && r.Counts.Recovered == 0 }},
+		{"chat", "antchat", []string{"-clients", "61", "-processes", "3", "-rate", "500", "-rooms", "7", "-duration", "2s"}, func(r *result) bool {
+			c, ready := r.Counts, 0
+			for _, s := range r.Samples {
+				ready = max(ready, s.Ready)
+			}
+			return c.Connects >= 61 && c.Joins >= 61 && c.Drops > 0 && c.Acked > 0 && c.Deliveries > 0 && ready > 40 && ready <= 61 &&
+				r.Ack != nil && r.Ack.Count == int64(c.Acked) && r.Delivery.Count == int64(c.Deliveries) && r.Rate.Deliveries > 0
+		}},
+		{"storm", "antchat", []string{"-clients", "50", "-processes", "2", "-rooms", "2", "-rate", "50"}, func(r *result) bool {
+			return r.Storm.Cut == 48 && r.Storm.WholeSeconds > 0 && r.Counts.Recovered == 48
+		}},
 		{"slow", "plain", []string{"-clients", "40", "-rate", "50", "-slow", "0.25"}, func(r *result) bool { return r.Counts.Deliveries > 0 && r.Counts.Deliveries <= 30*(r.Counts.Sent+12) }},
 	} {
 		t.Run(tt.mode+" "+tt.words, func(t *testing.T) {
@@ -209,6 +227,21 @@ func TestBadServers(t *testing.T) {
 			t.Errorf("%v: %+v", err, r.Counts)
 		}
 	})
+	t.Run("loses, and many look", func(t *testing.T) {
+		t.Parallel()
+		fate := func(n int64) int { return min(int(n%10), 1) }
+		r, err := do(t, serve(t, "plain", engineio.Options{}, fate), "-mode", "rooms", "-clients", "20", "-processes", "2", "-rate", "100", "-grace", "2s")
+		if err == nil || r.Verdicts.Lost == 0 {
+			t.Errorf("%v: %+v", err, r.Verdicts)
+		}
+	})
+	t.Run("is full, and many ask", func(t *testing.T) {
+		t.Parallel()
+		r, err := do(t, serve(t, "plain", engineio.Options{MaxSessions: 5}, once), "-mode", "rooms", "-clients", "20", "-processes", "2", "-limit", "3s")
+		if err == nil || r.Counts.Refused["503"] == 0 || r.Error == "" {
+			t.Errorf("%v: %+v", err, r.Counts)
+		}
+	})
 	t.Run("is full", func(t *testing.T) {
 		r, err := do(t, serve(t, "plain", engineio.Options{MaxSessions: 5}, once), "-mode", "room", "-clients", "8", "-rate", "20", "-limit", "3s")
 		if err == nil || r.Counts.Refused["503"] == 0 || r.Error == "" {
@@ -228,6 +261,7 @@ func TestOptionsRefuse(t *testing.T) {
 	for _, args := range []string{
 		"-mode x", "-clients 0", "-clients 1000001", "-rooms 5 -clients 4 -mode rooms", "-rate -1", "-size 10", "-duration 3h", "-limit 0s", "-sources 251", "-slow 1",
 		"-revision 5", "-transport x", "-vocabulary x", "-pids x", "-pids 0", "-targets https://127.0.0.1:1", "-targets x", "-targets http://10.0.0.1:3000", "-targets http://192.0.2.1/",
+		"-processes 0", "-mode storm -rooms 2 -processes 2 -kill 5 -pids 5 -targets http://127.0.0.1:1,http://127.0.0.1:2", "-processes 65 -mode rooms", "-processes 2 -mode room", "-processes 2 -mode rooms -rate 0",
 		"-mode storm -kill 5", "-mode chat -rate 0", "extra", "-on-killed 5", "-mode storm -kill 5 -pids 5 -targets http://127.0.0.1:1,http://127.0.0.1:2 -clients 10 -on-killed 10", "-mode storm -kill 5 -pids 6 -targets http://127.0.0.1:1,http://127.0.0.1:2",
 	} {
 		if o, err := parseOptions(append([]string{"-quiet"}, strings.Fields(args)...)); err == nil {

@@ -15,7 +15,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:], os.Stdout)
+	var err error
+	if number, is := isPart(); is {
+		err = runPart(ctx, number, os.Args[1:], os.Stdin, os.Stdout)
+	} else {
+		err = command(ctx, os.Args[1:], os.Stdout)
+	}
 	stop()
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
@@ -32,7 +37,12 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := run(ctx, o)
+	var r *result
+	if o.Processes > 1 {
+		r, err = runParts(ctx, o, args)
+	} else {
+		r, err = run(ctx, o)
+	}
 	if r == nil {
 		return err
 	}

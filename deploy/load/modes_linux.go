@@ -11,16 +11,22 @@ import (
 // run does everything and returns the result, also that of a run that was cut
 // short: its error says why.
 func run(ctx context.Context, o *options) (*result, error) {
+	_, x, err := runAs(ctx, o, nil)
+	return x, err
+}
+
+// runAs is run, of a part of the whole when p is not nil.
+func runAs(ctx context.Context, o *options, p *part) (*runner, *result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Limit, errors.New("-limit is over"))
 	defer cancel()
-	r, err := newRunner(o)
+	r, err := newRunner(o, p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.swarm.Close()
 	err = r.run(ctx)
 	r.finish()
-	return r.result(err), err
+	return r, r.result(err), err
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -30,10 +36,15 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.connectAll(ctx); err != nil {
 		return fmt.Errorf("%d of %d clients connected: %w", r.ready, len(r.members), err)
 	}
-	if err := r.watch.connected(); err != nil {
+	if err := r.watch.mark("connected"); err != nil {
 		return err
 	}
 	r.steady = true
+	if r.part != nil {
+		if err := r.part.meet(ctx, r); err != nil {
+			return err
+		}
+	}
 	for _, m := range r.members {
 		for _, at := range m.in {
 			if !at.track.begun {
@@ -153,16 +164,16 @@ func (r *runner) slowDown() error {
 func (r *runner) storm(ctx context.Context, step func(time.Time) time.Time) error {
 	r.expectEnd = func(*member) bool { return true }
 	begun := time.Now()
-	r.watch.storm = begun.Sub(r.start).Seconds()
+	r.watch.storm.began = begun.Sub(r.start).Seconds()
 	if r.o.Kill != 0 {
 		dead := r.o.servers[len(r.o.servers)-1]
 		if err := syscall.Kill(r.o.Kill, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("kill %d: %w", r.o.Kill, err)
 		}
-		r.watch.gone(r.o.Kill)
+		r.watch.use.gone(r.o.Kill)
 		for _, m := range r.members {
 			if p := m.Place(); p.Server == dead {
-				r.watch.result.Storm.Cut++
+				r.watch.storm.Cut++
 				p.Server = r.o.servers[m.Index%(len(r.o.servers)-1)]
 				m.Move(p)
 			}
@@ -170,7 +181,7 @@ func (r *runner) storm(ctx context.Context, step func(time.Time) time.Time) erro
 	} else {
 		for _, m := range r.members {
 			if !m.speaker {
-				r.watch.result.Storm.Cut++
+				r.watch.storm.Cut++
 				r.drop(m)
 			}
 		}
@@ -180,12 +191,12 @@ func (r *runner) storm(ctx context.Context, step func(time.Time) time.Time) erro
 	}
 	// A killed server's connections take a moment to be noticed.
 	back := func() bool {
-		return r.ready == len(r.members) && r.counts.Drops+sum(r.counts.Closed) >= r.watch.result.Storm.Cut
+		return r.ready == len(r.members) && r.counts.Drops+sum(r.counts.Closed) >= r.watch.storm.Cut
 	}
 	if err := r.loop(ctx, begun.Add(r.o.Limit), back, step); err != nil {
 		return fmt.Errorf("%d of %d clients are back: %w", r.ready, len(r.members), err)
 	}
-	r.watch.result.Storm.WholeSeconds = time.Since(begun).Seconds()
+	r.watch.storm.WholeSeconds = time.Since(begun).Seconds()
 	if err := r.watch.mark("whole"); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type options struct {
 	Grace      time.Duration `json:"grace_ns"`
 	Opening    int           `json:"opening"`
 	Sources    int           `json:"sources"`
+	Processes  int           `json:"processes"`
 	Revision   string        `json:"revision"`
 	Transport  string        `json:"transport"`
 	Vocabulary string        `json:"vocabulary"`
@@ -51,7 +53,15 @@ const (
 	mostClients  = 1_000_000
 	mostRooms    = 99_999
 	mostDuration = 2 * time.Hour
+	mostParts    = 64
 )
+
+// partEnv holds a part's number: it makes this program one part of a run that
+// another one divided (-processes).
+const partEnv = "ANTCHAT_LOAD_PART"
+
+// isPart says whether this process is a part, and its number.
+func isPart() (number string, ok bool) { return os.LookupEnv(partEnv) }
 
 var modes = []string{"idle", "room", "rooms", "chat", "storm", "slow"}
 
@@ -84,6 +94,7 @@ func parseOptions(args []string) (*options, error) {
 	f.DurationVar(&o.Grace, "grace", 15*time.Second, "how long after the measured time something may still arrive before it counts as lost")
 	f.IntVar(&o.Opening, "opening", 64, "handshakes under way at a time")
 	f.IntVar(&o.Sources, "sources", 1, "loopback addresses to come from: each has some 28,000 ports for each server")
+	f.IntVar(&o.Processes, "processes", 1, "processes to divide clients, rooms and rate among: one may hold as many connections as ulimit -n; every room's clients are of one process")
 	f.StringVar(&o.Revision, "revision", "4", "of Engine.IO: 4, 3 or mixed")
 	f.StringVar(&o.Transport, "transport", "websocket", "websocket, polling or mixed")
 	f.StringVar(&o.Vocabulary, "vocabulary", "plain", "plain: handlers join(room) and msg(room, text); antchat: docs/protocol.md")
@@ -183,7 +194,7 @@ func (o *options) check() error {
 		within("rate", o.Rate, 0, 1e6), within("window", float64(o.Window), 1, 10_000), within("size", float64(o.Size), headSize, 60_000),
 		within("warm-up", o.WarmUp.Seconds(), 0, 600), within("duration", o.Duration.Seconds(), 0.1, mostDuration.Seconds()),
 		within("limit", o.Limit.Seconds(), 1, (mostDuration+10*time.Minute).Seconds()), within("grace", o.Grace.Seconds(), 0, 600), within("opening", float64(o.Opening), 1, 10_000),
-		within("sources", float64(o.Sources), 1, 250), within("slow", o.Slow, 0, 0.9), within("backoff", o.Backoff.Seconds(), 0, 60),
+		within("sources", float64(o.Sources), 1, 250), within("processes", float64(o.Processes), 1, mostParts), within("slow", o.Slow, 0, 0.9), within("backoff", o.Backoff.Seconds(), 0, 60),
 	)
 	if err != nil {
 		return err
@@ -193,6 +204,12 @@ func (o *options) check() error {
 		return fmt.Errorf("-rate: 0 is not allowed in the mode %s", o.Mode)
 	case o.Kill != 0 && (o.Mode != "storm" || len(o.servers) < 2):
 		return errors.New("-kill: needs the mode storm and a second target to go to")
+	case o.Processes > min(o.Clients, o.Rooms):
+		return errors.New("-processes: each needs a client and a room of its own (-rooms)")
+	case o.Processes > 1 && o.Rate == 0:
+		return errors.New("-processes: needs a -rate to divide")
+	case o.Kill != 0 && o.Processes > 1:
+		return errors.New("-kill: one process has to know of it")
 	case o.Kill != 0 && (len(o.PIDs) == 0 || o.PIDs[len(o.PIDs)-1] != o.Kill):
 		return errors.New("-kill: must be the last of -pids, and the last target's server")
 	case o.OnKilled != 0 && (o.Kill == 0 || o.OnKilled < 0 || o.OnKilled > o.Clients-o.Rooms):

@@ -80,6 +80,7 @@ type storm struct {
 	PeakConnects float64 `json:"peak_connects_a_second"`
 	PeakCPU      float64 `json:"peak_cpu_cores"`
 	CPU          float64 `json:"cpu_s"` // of the servers that live, until all are back
+	began        float64 // in seconds of the run
 }
 
 // sample is one second.

@@ -18,6 +18,7 @@ import (
 // runner is one run. One goroutine owns all of it: that which calls run.
 type runner struct {
 	o      *options
+	part   *part // nil: this is the whole run
 	words  vocabulary
 	swarm  *swarm.Swarm
 	name   string // of this run; begins the rooms' names
@@ -134,18 +135,23 @@ const (
 	forOther
 )
 
-func newRunner(o *options) (*runner, error) {
+// newRunner makes a run, or the part p of one (nil: it is the whole).
+func newRunner(o *options, p *part) (*runner, error) {
+	number := 0
+	if p != nil {
+		number = p.number
+	}
 	r := &runner{
-		o: o, words: plain{}, start: time.Now(),
-		random: rand.New(rand.NewPCG(1, 2)), // the same run each time
-		name:   "load" + strconv.FormatInt(time.Now().UnixMilli(), 36),
+		o: o, part: p, words: plain{}, start: time.Now(),
+		random: rand.New(rand.NewPCG(1, 2+uint64(number))), // the same run each time
+		name:   "load" + strconv.FormatInt(time.Now().UnixMilli(), 36) + "-" + strconv.Itoa(number),
 		counts: counts{Refused: map[string]int{}, Closed: map[string]int{}},
 	}
 	if o.Vocabulary == "antchat" {
 		r.words = antchat{}
 	}
 	for _, h := range []**hdr.Histogram{&r.delivery, &r.first, &r.ackTimes, &r.connects, &r.scrolls, &r.recent} {
-		*h = hdr.New(1, (10 * time.Minute).Microseconds(), 3)
+		*h = newHistogram()
 	}
 	var err error
 	if r.swarm, err = swarm.New(r, swarm.Options{Spin: o.Spin, Query: "recovery=1"}); err != nil {
@@ -155,6 +161,9 @@ func newRunner(o *options) (*runner, error) {
 		r.expectEnd = func(*member) bool { return true }
 	}
 	r.watch = newWatch(r)
+	if p != nil {
+		p.begin(r)
+	}
 	for n := range o.Rooms {
 		r.rooms = append(r.rooms, &room{index: n, name: r.name + "-" + strconv.Itoa(n)})
 	}
