@@ -47,8 +47,13 @@ var (
 
 // disk is the store in a data directory.
 type disk struct {
-	db    *bolt.DB
-	state state // owned by the committer, and by Open and Close around it
+	db *bolt.DB
+	// bbolt gave up in the middle of something, and may have left locks held:
+	// the writers' one, or those that readers need too. Nothing that takes them
+	// may be called again, Close neither.
+	writeStuck, readStuck atomic.Bool
+	file                  *os.File // bbolt's; closed by it unless it is stuck
+	state                 state    // owned by the committer, and by Open and Close around it
 }
 
 // openBolt opens or makes the data file.
@@ -79,11 +84,11 @@ func openBolt(dir string, maxBytes int64) (*disk, error) {
 		return nil, errors.New("another process is using the directory")
 	case err != nil:
 		if file != nil {
-			_ = file.Close() // gives the lock back; closed already unless bbolt gave up half-way
+			_ = file.Close() // gives the lock back, unless it is mapped already; closed unless bbolt gave up half-way
 		}
 		return nil, fmt.Errorf("%s: %w", dataFile, err)
 	}
-	d := &disk{db: db}
+	d := &disk{db: db, file: file}
 	if err := d.update(prepare); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -123,12 +128,44 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
+// errStuck is what becomes of calls after one that left locks held.
+var errStuck = fmt.Errorf("%w: it was found unusable before", ErrDamaged)
+
+// update writes. After a panic in it bbolt's rollback may have failed, too, so
+// that there is no other write.
 func (d *disk) update(f func(tx *bolt.Tx) error) error {
-	return asFull(guard(func() error { return d.db.Update(f) }))
+	if d.writeStuck.Load() {
+		return errStuck
+	}
+	whole := false
+	err := guard(func() error {
+		err := d.db.Update(f)
+		whole = true
+		return err
+	})
+	if !whole {
+		d.writeStuck.Store(true)
+	}
+	return asFull(err)
 }
 
+// look reads. A panic in f is what a damaged page is, and hurts that read
+// alone; one before f leaves bbolt's locks held.
 func (d *disk) look(f func(tx *bolt.Tx) error) error {
-	return guard(func() error { return d.db.View(f) })
+	if d.readStuck.Load() {
+		return errStuck
+	}
+	begun := false
+	err := guard(func() error {
+		return d.db.View(func(tx *bolt.Tx) error {
+			begun = true
+			return f(tx)
+		})
+	})
+	if !begun && errors.Is(err, ErrDamaged) {
+		d.readStuck.Store(true)
+	}
+	return err
 }
 
 // asFull tells a lack of space from all other failures. bbolt gives some of
@@ -145,7 +182,12 @@ func asFull(err error) error {
 	return err
 }
 
+// close gives the file back. A stuck one stays mapped, and so the lock on it
+// held, until the process ends: bbolt would wait for locks of its own.
 func (d *disk) close() error {
+	if d.writeStuck.Load() || d.readStuck.Load() {
+		return d.file.Close()
+	}
 	return guard(func() error { return d.db.Close() })
 }
 

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"syscall"
 	"testing"
 	"time"
 	"unique"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/roomindex"
@@ -314,4 +318,63 @@ func FuzzParseField(f *testing.F) {
 			t.Errorf("%v %q %d became %v %q %d, %v", key, value, until, again, same, at, err)
 		}
 	})
+}
+
+// TestStuck: bbolt cannot even roll back, since its list of free pages is damaged
+// too, and keeps its locks. Nobody waits for them: reads go on, writes are refused,
+// and it can be closed.
+func TestStuck(t *testing.T) {
+	dir := t.TempDir()
+	d, err := openBolt(dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, dataFile)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const flagsAt, freelist = 8, 0x10 // of a page's header
+	damaged := 0
+	for at := 0; at < len(whole); at += os.Getpagesize() {
+		if binary.NativeEndian.Uint16(whole[at+flagsAt:]) == freelist {
+			damaged++
+			if _, err := file.WriteAt([]byte{0, 0}, int64(at+flagsAt)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := file.Close(); err != nil || damaged == 0 {
+		t.Fatalf("%d pages, %v", damaged, err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 2 {
+			if err := d.update(func(*bolt.Tx) error { panic("a damaged page") }); !errors.Is(err, ErrDamaged) {
+				t.Errorf("update: %v", err)
+			}
+		}
+		if err := d.look(func(tx *bolt.Tx) error { return nil }); err != nil {
+			t.Errorf("look: %v", err)
+		}
+		if err := d.look(func(*bolt.Tx) error { panic("a damaged page") }); !errors.Is(err, ErrDamaged) {
+			t.Errorf("look: %v", err)
+		}
+		if err := d.look(func(tx *bolt.Tx) error { return nil }); err != nil {
+			t.Errorf("look after a damaged page: %v", err)
+		}
+		if err := d.close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for a lock of its own")
+	}
 }
