@@ -20,6 +20,7 @@ import (
 	"github.com/antchat/antchat/server/adminui"
 	"github.com/antchat/antchat/server/chatapi"
 	"github.com/antchat/antchat/server/config"
+	"github.com/antchat/antchat/server/endpoint"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/gateway"
 	"github.com/antchat/antchat/server/httpapi"
@@ -131,24 +132,13 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	}
 	origins := gateway.NewOrigins(allowed, c.HTTP.TrustedProxies > 0)
 	engine := engineOptions(c, logger)
-	engine.NodeID = p.adapter.NodeID()
 	engine.CheckOrigin = origins.Allowed
 	engine.Admit = p.admit
 	engine.Hooks = p.metrics.EngineIO()
 	if p.adminUI != nil {
 		engine.Hooks = adminUIHooks(p.adminUI, engine.Hooks)
 	}
-	relay := peerRelay{p.adapter}
-	engine.Relay = relay
-	engine.Adopt = func(ctx context.Context, s *engineio.Session, state []byte, tell func([]byte)) (engineio.Handler, func(), error) {
-		c, start, err := p.sockets.Adopt(ctx, s, state, tell)
-		if c == nil {
-			return nil, nil, err // and no Handler that holds a nil
-		}
-		return c, start, err
-	}
-	p.engine = engineio.NewServer(func(s *engineio.Session) engineio.Handler { return p.sockets.Accept(s) }, engine)
-	relay.serve(p.engine)
+	p.engine = endpoint.New(p.sockets, p.adapter, engine)
 
 	policy := c.Web.ContentSecurityPolicy
 	if policy == "auto" {

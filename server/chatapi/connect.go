@@ -40,7 +40,7 @@ type member struct {
 
 // member is a socket's, made anew for a guest.
 func (a *API) member(s *socketio.Socket) *member {
-	if m, ok := s.Local().(*member); ok {
+	if m, ok := s.Value().(*member); ok {
 		return m
 	}
 	return &member{socket: s}
@@ -50,12 +50,12 @@ func (a *API) member(s *socketio.Socket) *member {
 func (m *member) settle() {
 	m.held, m.known = chat.Sanctions{}, false
 	if m.guest() && m.token == nil {
-		m.socket.SetLocal(nil)
+		m.socket.SetValue(nil)
 	}
 }
 
 // keep makes a member its socket's.
-func (m *member) keep() { m.socket.SetLocal(m) }
+func (m *member) keep() { m.socket.SetValue(m) }
 
 // named makes the person behind the socket known by a name.
 func (m *member) named(name string) {

@@ -23,10 +23,7 @@ func (a *API) chatMessage(ctx context.Context, s *socketio.Socket, e *socketio.I
 	defer cancel()
 	var text string
 	var clientOffset *string // null and absent: none
-	if err := e.Args.Decode(0, &text); err != nil {
-		return socketio.Reply{}, err
-	}
-	if err := e.Args.Decode(1, &clientOffset); err != nil {
+	if err := e.Args.Scan(&text, &clientOffset); err != nil {
 		return socketio.Reply{}, err
 	}
 	id := ""

@@ -286,7 +286,7 @@ func (a *API) alignSoon(s *socketio.Socket, e adapter.Event) {
 	if e.Name != eventRoomClosed {
 		return
 	}
-	if m, ok := s.Local().(*member); ok {
+	if m, ok := s.Value().(*member); ok {
 		select {
 		case a.moved <- m:
 		default: // its next request does it

@@ -54,6 +54,18 @@ func (a Args) Decode(i int, v any) error {
 	return nil
 }
 
+// Scan decodes the first arguments in their order, one into each of into: see
+// [Args.Decode]. Missing ones leave what they are for alone; further ones are
+// passed over.
+func (a Args) Scan(into ...any) error {
+	for i, v := range into {
+		if err := a.Decode(i, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Values are the arguments for passing on: given to Emit or Answer, each is
 // encoded as it came, with its binary parts.
 func (a Args) Values() []any {

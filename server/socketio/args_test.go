@@ -89,6 +89,13 @@ func TestDecode(t *testing.T) {
 	if err := args.Decode(3, &s); err != nil || args.Raw(3) != nil || args.Len() != 3 {
 		t.Errorf("a missing argument: %v", err)
 	}
+	n, missing := 0, "as before"
+	if err := args.Scan(&in, &b, &n, &missing); err != nil || n != 7 || missing != "as before" {
+		t.Errorf("got %d, %q, %v", n, missing, err)
+	}
+	if err := args.Scan(&in, &n); !errors.As(err, &bad) || bad.Index != 1 {
+		t.Errorf("got %v", err)
+	}
 }
 
 // FuzzDecode: whatever placeholders and strings are mixed, a payload that the

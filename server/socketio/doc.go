@@ -8,7 +8,7 @@
 //	socketio.On(chat, "greet", func(ctx context.Context, s *socketio.Socket, name string) (string, error) {
 //		return "hello " + name, nil
 //	})
-//	eio := engineio.NewServer(func(s *engineio.Session) engineio.Handler { return sio.Accept(s) }, engineio.Options{})
+//	eio := endpoint.New(sio, adapter, engineio.Options{})
 //
 // # Flow
 //

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/antchat/antchat/adapter/local"
+	"github.com/antchat/antchat/server/endpoint"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/socketio"
 )
@@ -45,11 +46,11 @@ func Example() {
 		return len(o.Photo), s.To("cooks").Emit(ctx, "ordered", o.Dish, socketio.Binary(o.Photo))
 	})
 
-	eio := engineio.NewServer(func(s *engineio.Session) engineio.Handler { return sio.Accept(s) }, engineio.Options{})
+	eio := endpoint.New(sio, store, engineio.Options{})
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", eio)
 	// http.ListenAndServe(":3000", mux), and in the end:
 	ctx := context.Background()
-	fmt.Println(sio.Close(ctx), eio.Close(ctx), store.Close(ctx))
+	fmt.Println(eio.Close(ctx), sio.Close(ctx), store.Close(ctx))
 	// Output: <nil> <nil> <nil>
 }

@@ -18,21 +18,21 @@ func TestSecrets(t *testing.T) {
 	ns.Use(func(_ context.Context, s *Socket) error {
 		mu.Lock()
 		defer mu.Unlock()
-		seen = append(seen, fmt.Sprintf("%s %s %v %q %v", s.Secret("token"), s.Secret("header"), s.Recovered(), s.ClaimedRooms(), s.Local()))
+		seen = append(seen, fmt.Sprintf("%s %s %v %q %v", s.Secret("token"), s.Secret("header"), s.Recovered(), s.ClaimedRooms(), s.Value()))
 		if strings.Contains(string(s.Handshake().Auth), "hidden") {
 			t.Errorf("the handshake shows %s", s.Handshake().Auth)
 		}
-		s.SetLocal(len(seen))
+		s.SetValue(len(seen))
 		return nil
 	})
 	ns.OnConnect(func(ctx context.Context, s *Socket) error {
-		if s.Local() == nil {
+		if s.Value() == nil {
 			t.Error("nothing local")
 		}
 		return s.Join(ctx, "lobby")
 	})
 	On(ns, "late", func(_ context.Context, s *Socket, _ struct{}) (string, error) {
-		return fmt.Sprintf("%s %q %v", s.Secret("token"), s.ClaimedRooms(), s.Local()), nil
+		return fmt.Sprintf("%s %q %v", s.Secret("token"), s.ClaimedRooms(), s.Value()), nil
 	})
 	conn := newFakeConn(4)
 	conn.secrets = map[string]string{"header": "x", "token": "not this"}

@@ -55,7 +55,7 @@ type Socket struct {
 type more struct {
 	// connecting is set from the request until OnConnect has returned.
 	connecting *connectRequest
-	local      any
+	value      any
 }
 
 type socketState uint8
@@ -151,22 +151,22 @@ func (s *Socket) setConnecting(req *connectRequest) {
 	s.changeLocked(func(m *more) { m.connecting = req })
 }
 
-// Local is what SetLocal set.
-func (s *Socket) Local() any {
+// Value is what SetValue set; nil before.
+func (s *Socket) Value() any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.more == nil {
 		return nil
 	}
-	return s.more.local
+	return s.more.value
 }
 
-// SetLocal keeps a value of the application's with the socket, on this node
+// SetValue keeps a value of the application's with the socket, on this node
 // alone: a recovered session does not have it again. nil costs nothing.
-func (s *Socket) SetLocal(v any) {
+func (s *Socket) SetValue(v any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.changeLocked(func(m *more) { m.local = v })
+	s.changeLocked(func(m *more) { m.value = v })
 }
 
 func (s *Socket) changeLocked(f func(m *more)) {

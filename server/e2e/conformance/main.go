@@ -25,6 +25,7 @@ import (
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
 	"github.com/antchat/antchat/adapter/redis"
+	"github.com/antchat/antchat/server/endpoint"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/socketio"
 	"github.com/antchat/antchat/server/socketio/packet"
@@ -61,20 +62,8 @@ func serve(ctx context.Context) error {
 	}
 	sockets := socketio.NewServer(store, socketio.Options{ConnectTimeout: time.Second, Logger: logger})
 	application(sockets)
-	accept := func(s *engineio.Session) engineio.Handler { return sockets.Accept(s) }
 	echoes := engineio.NewServer(newEcho, engine)
-	engine.NodeID, engine.Relay = store.NodeID(), peers{store}
-	engine.Adopt = func(ctx context.Context, s *engineio.Session, state []byte, tell func([]byte)) (engineio.Handler, func(), error) {
-		c, start, err := sockets.Adopt(ctx, s, state, tell)
-		if c == nil {
-			return nil, nil, err
-		}
-		return c, start, err
-	}
-	apps := engineio.NewServer(accept, engine)
-	store.Serve("engine.io", func(ctx context.Context, q *adapter.Question) {
-		apps.ServeRelayed(ctx, q.Body, func(reply []byte) error { return q.Reply(reply, nil) })
-	})
+	apps := endpoint.New(sockets, store, engine)
 
 	mux := http.NewServeMux()
 	mux.Handle("/engine.io/", echoes)
@@ -90,7 +79,7 @@ func serve(ctx context.Context) error {
 	}
 	ending, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return errors.Join(err, sockets.Close(ending), apps.Close(ending), echoes.Close(ending), server.Shutdown(ending), store.Close(ending))
+	return errors.Join(err, apps.Close(ending), echoes.Close(ending), sockets.Close(ending), server.Shutdown(ending), store.Close(ending))
 }
 
 // open opens a store: this process alone, or a place in a fleet.
@@ -99,21 +88,6 @@ func open(redisURL string, logger *slog.Logger) (adapter.Adapter, error) {
 		return local.Open(local.Options{})
 	}
 	return redis.Open(redis.Options{URL: redisURL, Logger: logger})
-}
-
-// peers carry polling requests to the other nodes.
-type peers struct{ adapter.Peers }
-
-// Ask implements engineio.Relay.
-func (p peers) Ask(ctx context.Context, node string, request []byte) ([]byte, error) {
-	b, err := p.Peers.Ask(ctx, node, "engine.io", request)
-	switch {
-	case errors.Is(err, adapter.ErrUnknownNode):
-		err = engineio.ErrUnknownNode
-	case errors.Is(err, adapter.ErrNoReply):
-		err = engineio.ErrNoReply
-	}
-	return b, err
 }
 
 // application is the Socket.IO side of the suites.

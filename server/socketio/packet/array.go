@@ -40,18 +40,6 @@ func Elements(data []byte) iter.Seq[[]byte] {
 	}
 }
 
-// AppendArgument appends to dst the JSON array data with one more element, arg,
-// at its end. data ends with ']'.
-func AppendArgument(dst, data, arg []byte) []byte {
-	_, more := open(data)
-	dst = append(dst, data[:len(data)-1]...)
-	if more {
-		dst = append(dst, ',')
-	}
-	dst = append(dst, arg...)
-	return append(dst, ']')
-}
-
 // firstElement is the first element of an array.
 func firstElement(data []byte) ([]byte, bool) {
 	i, more := open(data)

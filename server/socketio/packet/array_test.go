@@ -41,14 +41,6 @@ func TestArgs(t *testing.T) {
 	}
 }
 
-func TestAppendArgument(t *testing.T) {
-	for data, want := range map[string]string{`["a"]`: `["a","o"]`, `[]`: `["o"]`, `[ ]`: `[ "o"]`, `[ 1 ]`: `[ 1 ,"o"]`} {
-		if got := AppendArgument([]byte("x"), []byte(data), []byte(`"o"`)); string(got) != "x"+want {
-			t.Errorf("%s: %s", data, got)
-		}
-	}
-}
-
 func FuzzArgs(f *testing.F) {
 	f.Add([]byte(`["a", [1,{"x":"]"}], "\\\"", null]`))
 	for _, s := range jsonSeeds {
@@ -67,10 +59,6 @@ func FuzzArgs(f *testing.F) {
 			if !bytes.Equal(args[i], want[i]) {
 				t.Fatalf("%q: %q", b, args)
 			}
-		}
-		longer, err := Args(AppendArgument(nil, b, []byte("1")))
-		if err != nil || len(longer) != len(args)+1 {
-			t.Fatalf("%q: %q, %v", b, longer, err)
 		}
 	})
 }

@@ -50,7 +50,7 @@ var (
 type Packet struct {
 	Type Type
 	// Namespace starts with '/'. In a CONNECT of protocol 4 it may end with a
-	// query: see [CutQuery]. "" is written as "/".
+	// query, "/chat?token=x". "" is written as "/".
 	Namespace string
 	// ID is the ack id, at most [MaxID]; HasID says whether there is one.
 	ID    uint64
@@ -132,13 +132,6 @@ func numberName(raw []byte) (string, bool) {
 		return "0", true // of -0 too
 	}
 	return string(appendFloat(nil, f)), true
-}
-
-// CutQuery splits the namespace of a protocol 4 CONNECT, "/chat?token=x", in
-// the name and the query, which is "" when there is none.
-func CutQuery(namespace string) (name, query string) {
-	name, query, _ = strings.Cut(namespace, "?")
-	return name, query
 }
 
 // AppendText appends the text part of p to dst: what follows the Engine.IO

@@ -301,14 +301,6 @@ func TestEventName(t *testing.T) {
 	}
 }
 
-func TestCutQuery(t *testing.T) {
-	for ns, want := range map[string][2]string{"/chat?token=x&y": {"/chat", "token=x&y"}, "/chat": {"/chat", ""}, "/?": {"/", ""}, "/a?b?c": {"/a", "b?c"}} {
-		if name, query := CutQuery(ns); name != want[0] || query != want[1] {
-			t.Errorf("%s: %s, %s", ns, name, query)
-		}
-	}
-}
-
 func TestAppendConnectError(t *testing.T) {
 	for _, c := range []struct {
 		protocol   int

@@ -43,19 +43,12 @@ func serve() error {
 	}
 	sockets := socketio.NewServer(store, socketio.Options{Recovery: true, Logger: logger})
 	root := sockets.Of("/")
-	socketio.OnArgs(root, "join", func(ctx context.Context, s *socketio.Socket, args socketio.Args) (struct{}, error) {
-		var room string
-		if err := args.Decode(0, &room); err != nil {
-			return struct{}{}, err
-		}
+	socketio.On(root, "join", func(ctx context.Context, s *socketio.Socket, room string) (struct{}, error) {
 		return struct{}{}, s.Join(ctx, room)
 	})
 	socketio.OnArgs(root, "msg", func(ctx context.Context, _ *socketio.Socket, args socketio.Args) (struct{}, error) {
 		var room, payload string
-		if err := args.Decode(0, &room); err != nil {
-			return struct{}{}, err
-		}
-		if err := args.Decode(1, &payload); err != nil {
+		if err := args.Scan(&room, &payload); err != nil {
 			return struct{}{}, err
 		}
 		return struct{}{}, root.To(room).Emit(ctx, "msg", payload)

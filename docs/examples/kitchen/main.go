@@ -1,14 +1,22 @@
-package chatapi_test
+// Kitchen serves the chat of docs/protocol.md, and beside it a namespace of its own
+// that only those with a key may enter.
+package main
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
+	"log"
 	"net/http"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/antchat/antchat/adapter/local"
 	"github.com/antchat/antchat/server/chatapi"
+	"github.com/antchat/antchat/server/endpoint"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/socketio"
 )
@@ -78,11 +86,34 @@ func newHandler() (http.Handler, func(context.Context) error, error) {
 		return placed{Number: orders.Add(1)}, nil // the acknowledgement
 	})
 
-	engine := engineio.NewServer(func(s *engineio.Session) engineio.Handler { return sockets.Accept(s) }, engineio.Options{})
+	engine := endpoint.New(sockets, store, engineio.Options{})
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", engine)
 	stop := func(ctx context.Context) error { // from the network inwards
 		return errors.Join(engine.Close(ctx), sockets.Close(ctx), chat.Close(ctx), store.Close(ctx))
 	}
 	return mux, stop, nil
+}
+
+func main() {
+	addr := flag.String("addr", "localhost:3000", "where to listen")
+	flag.Parse()
+	ctx, done := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer done()
+	handler, stop, err := newHandler()
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			log.Fatal(err)
+		}
+	}()
+	<-ctx.Done()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := errors.Join(stop(ctx), srv.Shutdown(ctx)); err != nil {
+		log.Fatal(err)
+	}
 }
