@@ -12,7 +12,7 @@ local JUMP, MARGIN, GROWN = 20000, 20, 1000000
 
 local t = redis.call('TIME')
 local ms = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local replid -- set by lane: INFO costs as much as a script's other calls together
 
 local function num(v) return string.format('%.0f', v) end
 local function publish(channel, payload) return redis.call(PUB, base .. channel, payload) end
@@ -20,6 +20,7 @@ local function dead() return redis.call('HGET', base .. 'n', inc) == 'dead' end
 
 -- DELIVERY, "Append", step 1. Reads only: save writes.
 local function lane()
+  replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   local v = redis.call('HMGET', lanekey, 'p', 'r', 'start', 'forks')
   local l = {p = tonumber(v[1] or '0'), start = v[3] or '0', forks = v[4] or ''}
   if v[2] ~= replid then
