@@ -1,13 +1,17 @@
 """Post into Antchat from Python, with the standard library alone.
 
-    ANTCHAT_URL=http://127.0.0.1:3000 ANTCHAT_KEY=antchat_... \
+    CHAT_URL=http://127.0.0.1:3000 CHAT_KEY=antchat_... \
         python3 antchat_client.py ROOM MESSAGE [IDEMPOTENCY_KEY]
 
-In a Celery worker the task's own id makes every retry safe; see `make_task`.
+In a Celery worker the task's own id makes every retry safe; see `make_task`. (No
+variable here begins with ANTCHAT_: those are settings of the server, which does not
+start with one that it does not know.)
 """
 
+import http.client
 import json
 import os
+import random
 import sys
 import urllib.error
 import urllib.parse
@@ -17,11 +21,14 @@ import urllib.request
 class Refused(Exception):
     """A problem document. `retry_after` is in seconds, None when a repetition is of no use."""
 
-    def __init__(self, problem, retry_after):
-        super().__init__(f"{problem['code']}: {problem['detail']}")
+    def __init__(self, problem, retry_after=None):
+        super().__init__(problem, retry_after)  # what pickle, and so Celery, makes it of again
         self.code = problem["code"]
         self.problem = problem
         self.retry_after = retry_after
+
+    def __str__(self):
+        return f"{self.code}: {self.problem['detail']}"
 
 
 class Antchat:
@@ -63,19 +70,23 @@ class Antchat:
 
 
 def make_task(app):
-    """The task for a Celery app: `notify = make_task(app)`, then `notify.delay(room, message)`."""
+    """The task for a Celery app: `notify = make_task(app)`, then `notify.delay(room, message)`.
 
-    @app.task(bind=True, acks_late=True, max_retries=10)
+    It is tried for some five minutes, which is within dedupe.window (10 minutes).
+    """
+
+    # A task whose process dies is run again, under the same id.
+    @app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=10)
     def notify(self, room, message):
-        chat = Antchat(os.environ["ANTCHAT_URL"], os.environ["ANTCHAT_KEY"])
+        chat = Antchat(os.environ["CHAT_URL"], os.environ["CHAT_KEY"])
         try:
             return chat.post(room, message, idempotency_key=self.request.id)["seq"]
         except Refused as refused:
             if refused.retry_after is None:
                 raise
-            raise self.retry(exc=refused, countdown=refused.retry_after)
-        except OSError as lost:  # no answer: the message may be stored, and is not stored twice
-            raise self.retry(exc=lost, countdown=min(60, 2**self.request.retries))
+            raise self.retry(exc=refused, countdown=refused.retry_after + random.random())
+        except (OSError, http.client.HTTPException) as lost:  # no whole answer: the message may be stored, and is not stored twice
+            raise self.retry(exc=lost, countdown=min(60, 2**self.request.retries) * random.uniform(0.5, 1))
 
     return notify
 
@@ -83,6 +94,6 @@ def make_task(app):
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    client = Antchat(os.environ["ANTCHAT_URL"], os.environ["ANTCHAT_KEY"])
+    client = Antchat(os.environ["CHAT_URL"], os.environ["CHAT_KEY"])
     stored = client.post(sys.argv[1], sys.argv[2], idempotency_key=sys.argv[3] if len(sys.argv) > 3 else None)
     print(json.dumps(stored))

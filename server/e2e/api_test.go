@@ -33,7 +33,7 @@ func TestPythonExample(t *testing.T) {
 	python := func(args ...string) string {
 		t.Helper()
 		cmd := exec.Command("python3", args...)
-		cmd.Env = append(os.Environ(), "ANTCHAT_URL="+server.url, "ANTCHAT_KEY="+key, "PYTHONDONTWRITEBYTECODE=1")
+		cmd.Env = append(os.Environ(), "CHAT_URL="+server.url, "CHAT_KEY="+key, "PYTHONDONTWRITEBYTECODE=1")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("python3 (make setup) %v: %v\n%s", args, err, out)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The clients that come from other registries than npm, against the real server:
 # the Android/Java client (Maven) and python-socketio (PyPI), each generation
-# over each transport; and python-socketio's managers, which write to Redis. Needs a JDK 11 or newer with mvn, and python3 with venv.
+# over each transport; python-socketio's managers, which write to Redis; and the
+# documented task in a Celery worker. Needs a JDK 11 or newer with mvn, and python3 with venv.
 # What is fetched stays in .cache/interop.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -9,6 +10,7 @@ root=$(cd ../../.. && pwd)
 cache=$root/.cache/interop
 java_versions=(1.0.2 2.1.2)
 python_versions=(4.6.1 5.16.3)
+celery_version=5.7.0
 # The write-only managers, which publish to Redis: each has a form of its own.
 manager_versions=(5.13.0 5.14.0 5.14.2 5.15.1 5.16.3)
 
@@ -90,6 +92,18 @@ if (cd "$root" && ANTCHAT_TEST_PYTHONS=$cache/managers go test -count=1 -tags in
   echo "ok    python managers ${manager_versions[*]}"
 else
   echo "FAIL  python managers"
+  sed 's/^/      /' "$work/out"
+  failed=1
+fi
+venv=$cache/celery-$celery_version
+if [ ! -e "$venv/done" ]; then
+  python3 -m venv --clear "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "celery[redis]==$celery_version" packaging && touch "$venv/done"
+fi
+if (cd "$root" && ANTCHAT_TEST_CELERY=$venv go test -count=1 -tags interop -run RealCelery -v ./server/e2e) >"$work/out" 2>&1; then
+  echo "ok    python celery $celery_version"
+else
+  echo "FAIL  python celery $celery_version"
   sed 's/^/      /' "$work/out"
   failed=1
 fi

@@ -4,6 +4,7 @@ Prints the seq of the message that was stored, and how often it was tried.
 """
 
 import os
+import pickle
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../../../docs/examples"))
@@ -29,17 +30,17 @@ class Task:
 
 class App:
     def task(self, **options):
-        assert options["bind"] and options["acks_late"]
+        assert options["bind"] and options["acks_late"] and options["reject_on_worker_lost"]
         return lambda function: function
 
 
-url, task, notify = os.environ["ANTCHAT_URL"], Task(), antchat_client.make_task(App())
-os.environ["ANTCHAT_URL"] = sys.argv[1]  # nobody listens: to be tried again
+url, task, notify = os.environ["CHAT_URL"], Task(), antchat_client.make_task(App())
+os.environ["CHAT_URL"] = sys.argv[1]  # nobody listens: to be tried again
 try:
     notify(task, "jobs", "done")
     sys.exit("was not retried")
 except Retry:
-    os.environ["ANTCHAT_URL"] = url
+    os.environ["CHAT_URL"] = url
 first = notify(task, "jobs", "done")
 again = notify(task, "jobs", "done")  # a worker that died after the answer
 assert first == again, (first, again)
@@ -48,7 +49,9 @@ try:
     sys.exit("an empty message was taken")
 except antchat_client.Refused as refused:
     assert refused.code == "invalid_message" and refused.retry_after is None, refused
-client = antchat_client.Antchat(url, os.environ["ANTCHAT_KEY"])
+    again = pickle.loads(pickle.dumps(refused))  # on its way out of the worker's process
+    assert str(again) == str(refused) and again.problem == refused.problem, again
+client = antchat_client.Antchat(url, os.environ["CHAT_KEY"])
 client.request("POST", "/rooms/jobs/messages", {"messages": [{"message": f"m{i}"} for i in range(70)]})
 assert [m["message"] for m in client.history("jobs")] == ["done"] + [f"m{i}" for i in range(70)]
 print(first, task.request.retries)
