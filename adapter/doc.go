@@ -24,4 +24,6 @@
 // dense per room, and (epoch, seq) names one message for ever. A room name is
 // opaque here. Every socket is also reachable under its own id, without that
 // id being subscribed anywhere as a room.
+//
+// DELIVERY, here and in other packages, is docs/delivery.md, cited by heading.
 package adapter

@@ -10,7 +10,7 @@ import (
 type Log interface {
 	// Append adds an event to a room's log and publishes it to the room's
 	// members. When it returns without error the entry is durable as the
-	// store promises (local: synced to disk; Redis: DELIVERY.md, "Append"). A
+	// store promises (local: synced to disk; Redis: DELIVERY, "Append"). A
 	// known key with the same digest returns the first answer with Duplicate
 	// set and publishes nothing.
 	//

@@ -108,6 +108,40 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestCitations: what comments cite of docs/delivery.md stands there.
+func TestCitations(t *testing.T) {
+	delivery, err := os.ReadFile("../docs/delivery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cited := 0
+	citation := regexp.MustCompile(`DELIVERY(?:,|\s\()[\s/-]*"([^"]+)"`)
+	for _, dir := range []string{"../adapter", "."} {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.Name() == "node_modules" {
+				return fs.SkipDir
+			}
+			if ext := filepath.Ext(path); d.IsDir() || ext != ".go" && ext != ".lua" {
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range citation.FindAllSubmatch(text, -1) {
+				cited++
+				if name := string(m[1]); !strings.Contains(string(delivery), "\n## "+name+"\n") && !strings.Contains(string(delivery), "*"+name+"*") {
+					t.Errorf("%s cites %q", path, name)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cited < 20 {
+		t.Errorf("only %d citations found", cited)
+	}
+}
+
 // prose is a document without its blocks of code.
 func prose(text string) string {
 	return regexp.MustCompile("(?ms)^ *```.*?^ *```").ReplaceAllString(text, "")

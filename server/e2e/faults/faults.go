@@ -33,7 +33,7 @@ type fault struct {
 }
 
 // lease is how long a node counts as alive without a sign of life
-// (DELIVERY.md, "Ownership"); a fault that is to outlast it takes longer.
+// (DELIVERY, "Ownership"); a fault that is to outlast it takes longer.
 const lease = 10 * time.Second
 
 var faults = []fault{
