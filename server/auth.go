@@ -67,7 +67,7 @@ func limits(c *config.Config) chat.Limits {
 		RoomCharacters: l.RoomCharacters, RoomBytes: 4 * l.RoomCharacters,
 		TextCharacters: l.MessageCharacters, TextBytes: l.MessageBytes,
 		HistoryDefault: l.HistoryDefault, HistoryMax: l.HistoryMax,
-		PeopleListed: l.PeopleListed, RoomsListed: l.RoomsListed, RoomsPerSocket: l.RoomsPerSocket,
+		PeopleListed: l.PeopleListed, RoomsListed: l.RoomsListed, RoomsPerSocket: l.RoomsPerSocket, RoomsPerUser: l.RoomsPerUser,
 		AnnounceMax: c.Presence.AnnounceMax, LogAge: c.Log.MaxAge,
 	}
 }
@@ -75,16 +75,19 @@ func limits(c *config.Config) chat.Limits {
 // fairness is how much clients may ask for.
 func fairness(c *config.Config) chatapi.Fairness {
 	f := c.Fairness
+	shared := c.Redis.URL != "" // one node knows all there is
 	if f.Mode == "off" {
-		return chatapi.Fairness{}
+		return chatapi.Fairness{Shared: shared}
 	}
 	buckets := func(b config.Buckets) chatapi.Buckets {
 		return chatapi.Buckets{Socket: chatapi.Bucket(b.Socket), User: chatapi.Bucket(b.User), Address: chatapi.Bucket(b.Address)}
 	}
 	return chatapi.Fairness{
-		Connects: buckets(f.Connects), Messages: buckets(f.Messages), Joins: buckets(f.Joins),
+		Connects: buckets(f.Connects), Messages: buckets(f.Messages), Relays: buckets(f.Relays), Joins: buckets(f.Joins),
 		Reads: buckets(f.Reads), Typing: buckets(f.Typing), Rooms: buckets(f.Rooms),
-		Shared: c.Redis.URL != "", // one node knows all there is
+		ConnectWait: f.ConnectsWait,
+		Refusals:    chatapi.Bucket(f.Refusals),
+		Shared:      shared,
 	}
 }
 

@@ -9,7 +9,8 @@ var (
 	ErrNotMember = errors.New("chat: not in that room")
 	// ErrForbidden: the user has not the right, in that room.
 	ErrForbidden = errors.New("chat: no right to do that")
-	// ErrTooManyRooms: the socket is in as many rooms as it may be.
+	// ErrTooManyRooms: the socket, or its user with all sockets, is in as many rooms as
+	// it may be.
 	ErrTooManyRooms = errors.New("chat: in too many rooms")
 )
 

@@ -28,6 +28,9 @@ type Limits struct {
 	RoomsListed  int
 	// RoomsPerSocket bounds the rooms one socket is in (50).
 	RoomsPerSocket int
+	// RoomsPerUser bounds the rooms that all sockets of a user are in together (200),
+	// the lobby aside.
+	RoomsPerUser int
 	// LogAge is how long the log keeps messages (7 days): removed ones are
 	// remembered as such for longer.
 	LogAge time.Duration
@@ -48,7 +51,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.IDBytes, 128},
 		{&l.HistoryDefault, 50}, {&l.HistoryMax, 200}, {&l.AnswerBytes, 256 << 10},
 		{&l.PeopleListed, 100}, {&l.RoomsListed, 100},
-		{&l.RoomsPerSocket, 50}, {&l.AnnounceMax, 200},
+		{&l.RoomsPerSocket, 50}, {&l.RoomsPerUser, 200}, {&l.AnnounceMax, 200},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.value

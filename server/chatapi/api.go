@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/antchat/antchat/server/chat"
@@ -83,10 +84,15 @@ type Hooks struct {
 	Refused func(event string, code Code)
 	// Named: a socket's person has a name now.
 	Named func()
-	// ConnectRefused: a CONNECT was refused.
+	// ConnectRefused: a CONNECT was refused or, with CodeRateLimited, its connection
+	// closed.
 	ConnectRefused func(code Code)
 	// Limited: a bucket refused a request, or a CONNECT.
 	Limited func(kind Kind, scope Scope)
+	// TooManyRooms: a join was refused, since a socket or a user has enough rooms.
+	TooManyRooms func(scope Scope)
+	// Slowed: a refused request waited, and its connection with it.
+	Slowed func()
 	// Ended: a socket was ended by the chat.
 	Ended func(code Code)
 }
@@ -135,9 +141,12 @@ type API struct {
 
 	rules *chat.Rules
 
-	heirs   heirs
-	leases  leases // of tokens
-	buckets *buckets
+	heirs  heirs
+	leases leases // of tokens
+	// memberships are everybody's rooms on this node.
+	memberships *memberships
+	buckets     *buckets
+	waiting     atomic.Int32 // CONNECTs, for their buckets
 
 	// The worker's: one goroutine, which sleeps while there is nothing to
 	// expire and nothing to count.
@@ -172,6 +181,7 @@ func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	if err := checkRelay(o.RelayEvents); err != nil {
 		return nil, err
 	}
+	a.memberships = newMemberships(a.chat.Limits().RoomsPerUser, o.Fairness.Shared)
 	a.stop, a.cancel = context.WithCancel(context.Background())
 	ns.Use(a.identify)
 	ns.OnConnect(a.connected)
@@ -267,6 +277,9 @@ func (a *API) refused(next socketio.EventHandler) socketio.EventHandler {
 		code, _ := classify(err)
 		if a.options.Hooks.Refused != nil {
 			a.options.Hooks.Refused(e.Name, code)
+		}
+		if code == CodeRateLimited || code == CodeOverloaded {
+			a.slow(ctx, s)
 		}
 		switch code {
 		case CodeInternal:

@@ -31,11 +31,16 @@ type member struct {
 	// socket keeps its id but not its handle.
 	handle string
 
-	// roster guards present: a socket may be put out of a room while it waits.
+	// roster guards what follows: a socket may be put out of a room while it waits.
 	roster sync.Mutex
 	// present are the chat rooms whose rosters have the handle, ascending.
 	present []string
 	left    bool // the socket has ended
+	// counted are the rooms that count for Limits.RoomsPerUser, ascending; joining is
+	// one that the socket is not in yet. They end with gone.
+	counted []string
+	joining string
+	gone    bool
 }
 
 // member is a socket's, made anew for a guest.
@@ -49,7 +54,9 @@ func (a *API) member(s *socketio.Socket) *member {
 // settle forgets what only the connect needed.
 func (m *member) settle() {
 	m.held, m.known = chat.Sanctions{}, false
-	if m.guest() && m.token == nil {
+	m.roster.Lock()
+	defer m.roster.Unlock()
+	if m.guest() && m.token == nil && len(m.counted) == 0 {
 		m.socket.SetValue(nil)
 	}
 }
@@ -210,6 +217,9 @@ func (a *API) resumed(ctx context.Context, m *member) error {
 			return fmt.Errorf("join mute rooms: %w", err)
 		}
 	}
+	if err := a.countAgain(ctx, m); err != nil {
+		return err
+	}
 	r, err := dataOf(s)
 	if err != nil || r.Name == "" {
 		return err
@@ -307,6 +317,7 @@ func (a *API) disconnected(ctx context.Context, s *socketio.Socket, reason socke
 		a.silence(ctx, s.ID(), room)
 	}
 	a.exitAll(m, !reason.Recovers() && reason != socketio.ReasonTakenOver)
+	a.uncountAll(m)
 }
 
 // dataOf is what the session keeps.

@@ -24,16 +24,36 @@ type Bucket struct {
 type Buckets struct{ Socket, User, Address Bucket }
 
 // Fairness bounds what clients ask for. A request beyond a bucket is refused with
-// CodeRateLimited and the time after which to retry. The zero value is no limit.
+// CodeRateLimited and the time after which to retry; a CONNECT waits. The zero value is
+// no limit.
+//
+// What is refused is not free: it takes a tenth of what is granted from the socket's
+// or the user's bucket that refused it, as a debt of a second's worth at most. So
+// whoever waits as told gets nine tenths of the rate, and whoever asks for ten times as
+// much gets nothing for as long as it goes on. An address pays nothing: others may
+// be behind it.
 type Fairness struct {
 	Connects Buckets // Socket does not count
-	Messages Buckets // and what moderators do, and relayed events
+	Messages Buckets // and what moderators do
+	Relays   Buckets // relayed events
 	Joins    Buckets // and leaves
 	Reads    Buckets // history, who, rooms, read pointers, and everything else
 	Typing   Buckets
 	Rooms    Buckets // joins of rooms that have neither people nor messages; User only
+	// ConnectWait is how long a CONNECT may wait for a place in its bucket. One that
+	// would wait longer, and any beyond 4,096 that wait on the node, has its connection
+	// closed without an answer: a client takes a refusal as final, but comes back from a
+	// lost connection by itself. It must be below socketio.Options.ConnectTimeout. 0: none
+	// waits.
+	ConnectWait time.Duration
+	// Refusals is how fast a socket's requests are refused. One that asks for more
+	// is read no faster: its requests wait, for a second each at most, and with them
+	// its connection, which TCP then tells to its sender. A heartbeat among them is
+	// heard.
+	Refusals Bucket
 	// Shared makes users' buckets hold over the fleet, by a counter in the store
-	// that is asked once for each twentieth of what a user may do in 10 s.
+	// that is asked once for each twentieth of what a user may do in 10 s. With it,
+	// Limits.RoomsPerUser holds over the fleet too.
 	Shared bool
 }
 
@@ -44,21 +64,24 @@ type Kind uint8
 const (
 	KindConnect Kind = iota
 	KindMessage
+	KindRelay
 	KindJoin
 	KindRead
 	KindTyping
 	KindRoom
 	kinds
+
+	kindRefusal = kinds // for a bucket's key only
 )
 
 // Kinds and Scopes are all there are, for those who count.
 var (
-	Kinds  = []Kind{KindConnect, KindMessage, KindJoin, KindRead, KindTyping, KindRoom}
+	Kinds  = []Kind{KindConnect, KindMessage, KindRelay, KindJoin, KindRead, KindTyping, KindRoom}
 	Scopes = []Scope{ScopeSocket, ScopeUser, ScopeAddress}
 )
 
 func (k Kind) String() string {
-	return [kinds]string{"connect", "message", "join", "read", "typing", "room"}[k]
+	return [kinds]string{"connect", "message", "relay", "join", "read", "typing", "room"}[k]
 }
 
 // Scope is whose bucket was empty.
@@ -75,7 +98,7 @@ const (
 func (s Scope) String() string { return [scopes]string{"socket", "user", "address"}[s] }
 
 func (f *Fairness) of(k Kind) [scopes]Bucket {
-	b := [kinds]Buckets{f.Connects, f.Messages, f.Joins, f.Reads, f.Typing, f.Rooms}[k]
+	b := [kinds]Buckets{f.Connects, f.Messages, f.Relays, f.Joins, f.Reads, f.Typing, f.Rooms}[k]
 	return [scopes]Bucket{b.Socket, b.User, b.Address}
 }
 
@@ -101,7 +124,7 @@ func (a *API) fair(next socketio.EventHandler) socketio.EventHandler {
 		kind, known := kindOf[e.Name]
 		switch {
 		case relayed[e.Name]:
-			kind = KindMessage
+			kind = KindRelay
 		case !known:
 			kind = KindRead
 		}
@@ -138,7 +161,7 @@ func (a *API) take(ctx context.Context, kind Kind, who asker) error {
 			continue
 		}
 		b := a.buckets.find(bucketKey{kind, Scope(scope), id}, limit, now)
-		one, wait := b.take(now)
+		one, wait := b.take(now, Scope(scope) != ScopeAddress)
 		if wait == 0 && Scope(scope) == ScopeUser && a.options.Fairness.Shared {
 			wait = a.lease(ctx, b, kind, who.user, limit, now)
 		}
@@ -199,7 +222,8 @@ type bucketKey struct {
 	id    string
 }
 
-// bucket is one key's. Its fields below mu are guarded by it.
+// bucket is one key's. Its fields below mu are guarded by it. The limiter counts
+// tenths of a request: what a refusal costs is one.
 type bucket struct {
 	limiter *rate.Limiter
 
@@ -208,11 +232,24 @@ type bucket struct {
 	leased int64     // left of the slice that was leased
 }
 
-// take takes one, or says how long to wait for it.
-func (b *bucket) take(now time.Time) (one *rate.Reservation, wait time.Duration) {
-	one = b.limiter.ReserveN(now, 1)
-	if wait = one.DelayFrom(now); wait > 0 {
-		one.CancelAt(now)
+// requestCost is what a request takes that is granted, in tenths.
+const requestCost = 10
+
+func newBucket(b Bucket) *bucket {
+	return &bucket{limiter: rate.NewLimiter(rate.Limit(b.Rate*requestCost), max(1, b.Burst)*requestCost)}
+}
+
+// take takes one, or says how long to wait for it. With fined it takes a tenth then.
+func (b *bucket) take(now time.Time, fined bool) (one *rate.Reservation, wait time.Duration) {
+	one = b.limiter.ReserveN(now, requestCost)
+	if wait = one.DelayFrom(now); wait == 0 {
+		return one, 0
+	}
+	one.CancelAt(now)
+	second := max(requestCost, float64(b.limiter.Limit())) // for slow rates: one request
+	if fined && b.limiter.TokensAt(now) > -second {
+		b.limiter.ReserveN(now, 1)
+		wait += time.Duration(float64(time.Second) / float64(b.limiter.Limit()))
 	}
 	return one, wait
 }
@@ -275,7 +312,7 @@ func (t *buckets) find(key bucketKey, limit Bucket, now time.Time) *bucket {
 		}
 		shard.sweep = max(minSweep, 2*len(shard.all))
 	}
-	b := &bucket{limiter: rate.NewLimiter(rate.Limit(limit.Rate), max(1, limit.Burst))}
+	b := newBucket(limit)
 	shard.all[key] = b
 	return b
 }

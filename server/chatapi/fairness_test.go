@@ -3,6 +3,7 @@ package chatapi
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,8 +64,113 @@ func TestFairness(t *testing.T) {
 	}
 }
 
+// Who asks on and on gets nothing, who waits as told nine tenths of the rate, and who asks a
+// little too often a little less.
+func TestRefusalsCost(t *testing.T) {
+	const rate, seconds = 10, 60
+	asks := func(gap time.Duration, obey, fined bool) (granted int) {
+		b, start := newBucket(Bucket{rate, 5}), time.Now()
+		for now := start; now.Sub(start) < seconds*time.Second; {
+			_, wait := b.take(now, fined)
+			if wait == 0 {
+				granted++
+			}
+			if obey {
+				now = now.Add(wait)
+			} else {
+				now = now.Add(gap)
+			}
+		}
+		return granted
+	}
+	for _, c := range []struct {
+		name        string
+		gap         time.Duration
+		obey, fined bool
+		least, most int
+	}{
+		{"1,000 a second", time.Millisecond, false, true, 5, 6},
+		{"100 a second", 10 * time.Millisecond, false, true, 5, 30},
+		{"15 a second", time.Second / 15, false, true, 500, 600},
+		{"as told", 0, true, true, 540, 606},
+		{"1,000 a second from an address", time.Millisecond, false, false, 590, 606},
+	} {
+		if n := asks(c.gap, c.obey, c.fined); n < c.least || n > c.most {
+			t.Errorf("%s: %d granted in %d s, want %d to %d", c.name, n, seconds, c.least, c.most)
+		}
+	}
+	// The debt is a second's worth, so a flood is forgiven soon after its end.
+	b, now := newBucket(Bucket{rate, 5}), time.Now()
+	for range 100_000 {
+		b.take(now, true)
+	}
+	if _, wait := b.take(now.Add(1200*time.Millisecond), true); wait != 0 {
+		t.Errorf("still %v", wait)
+	}
+	// One that grants one in an hour forgives too.
+	b = newBucket(Bucket{1.0 / 3600, 1})
+	for range 1000 {
+		b.take(now, true)
+	}
+	if _, wait := b.take(now, true); wait > 3*time.Hour {
+		t.Errorf("an hourly one: %v", wait)
+	}
+}
+
+// Who is refused on and on is read more slowly; nobody else is.
+func TestRefusalsAreSlow(t *testing.T) {
+	var slowed atomic.Int32
+	f := newChat(t, Options{
+		Fairness: Fairness{Messages: Buckets{Socket: Bucket{0.001, 1}}, Refusals: Bucket{20, 5}},
+		Hooks:    Hooks{Slowed: func() { slowed.Add(1) }},
+	}, local.Options{})
+	c := f.dial(hello{})
+	call[Stored](c, "new message", "x")
+	start := time.Now()
+	for range 15 {
+		if r := c.refusal("new message", "x"); r.Code != CodeRateLimited {
+			t.Fatalf("%+v", r)
+		}
+	}
+	// 5 at once, 10 at 20 a second.
+	if took := time.Since(start); took < 400*time.Millisecond || slowed.Load() == 0 {
+		t.Errorf("15 refusals took %v, %d of them slowed", took, slowed.Load())
+	}
+	before := slowed.Load()
+	call[Stored](f.dial(hello{}), "new message", "x")
+	if slowed.Load() != before {
+		t.Error("another socket was slowed")
+	}
+}
+
+// Relayed events have a bucket of their own.
+func TestRelaysAreNoMessages(t *testing.T) {
+	f := newChat(t, Options{
+		RelayEvents: []string{"draw"},
+		Fairness:    Fairness{Messages: Buckets{Socket: Bucket{0.001, 1}}, Relays: Buckets{Socket: Bucket{0.001, 2}}},
+	}, local.Options{})
+	c := f.dial(hello{})
+	call[Stored](c, "new message", "x")
+	for range 2 {
+		c.answer(c.request("draw", "lobby", 1))
+	}
+	if r := c.refusal("draw", "lobby", 1); r.Code != CodeRateLimited {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A CONNECT for which there is no place soon is answered by a closed connection, from
+// which clients come back.
 func TestFairConnects(t *testing.T) {
-	f := newChat(t, Options{Fairness: Fairness{Connects: Buckets{User: Bucket{0.001, 2}, Address: Bucket{0.001, 6}}}}, local.Options{})
+	var refused atomic.Int32
+	f := newChat(t, Options{
+		Fairness: Fairness{Connects: Buckets{User: Bucket{0.001, 2}, Address: Bucket{0.001, 6}}},
+		Hooks: Hooks{ConnectRefused: func(code Code) {
+			if code == CodeRateLimited {
+				refused.Add(1)
+			}
+		}},
+	}, local.Options{})
 	got := ""
 	for i := range 9 {
 		h := hello{auth: withSession(secret)}
@@ -72,15 +178,43 @@ func TestFairConnects(t *testing.T) {
 			h = hello{}
 		}
 		c := f.open(h)
-		c.await("an answer", func() bool { return c.accepted || c.refused != "" })
-		if c.accepted {
+		c.await("an answer", func() bool { return c.accepted || c.refused != "" || c.closed })
+		switch {
+		case c.accepted:
 			got += "a"
-		} else {
+		case c.refused != "":
 			got += "r"
+		default:
+			got += "c"
 		}
 	}
-	if got != "aarraarrr" {
-		t.Error(got)
+	if got != "aaccaaccc" || refused.Load() != 5 {
+		t.Errorf("%s, %d told", got, refused.Load())
+	}
+}
+
+// One for which there is a place soon waits for it.
+func TestConnectsWait(t *testing.T) {
+	var waited atomic.Int32
+	f := newChat(t, Options{
+		Fairness: Fairness{Connects: Buckets{User: Bucket{10, 2}, Address: Bucket{20, 1}}, ConnectWait: patience},
+		Hooks:    Hooks{Limited: func(Kind, Scope) { waited.Add(1) }},
+	}, local.Options{})
+	start := time.Now()
+	var all []*client
+	for range 8 {
+		all = append(all, f.open(hello{auth: withSession(secret)}))
+	}
+	gone := f.open(hello{auth: withSession(secret)}) // it takes its place in the queue along
+	gone.drop()
+	for _, c := range all {
+		c.await("the accept", func() bool { return c.accepted || c.refused != "" || c.closed })
+		if !c.accepted {
+			t.Errorf("refused %q, closed %v", c.refused, c.closed)
+		}
+	}
+	if took := time.Since(start); took < 500*time.Millisecond || waited.Load() == 0 {
+		t.Errorf("8 connected in %v, %d of them waited", took, waited.Load())
 	}
 }
 
@@ -115,7 +249,7 @@ func TestBucketsAreSwept(t *testing.T) {
 	all, now := newBuckets(), time.Now()
 	for i := range 100_000 {
 		now = now.Add(10 * time.Millisecond)
-		one, wait := all.find(bucketKey{KindRead, ScopeSocket, fmt.Sprint(i)}, Bucket{1, 5}, now).take(now)
+		one, wait := all.find(bucketKey{KindRead, ScopeSocket, fmt.Sprint(i)}, Bucket{1, 5}, now).take(now, true)
 		if wait != 0 || !one.OK() {
 			t.Fatal(wait)
 		}

@@ -30,8 +30,8 @@ func (a *API) identify(ctx context.Context, s *socketio.Socket) error {
 		view = viewTutorial
 	}
 	s.SetView(view)
-	if err := a.take(ctx, KindConnect, asker{address: s.Address()}); err != nil {
-		return a.refuseConnect(err)
+	if err := a.takeConnect(ctx, ScopeAddress, Network(s.Address())); err != nil {
+		return err
 	}
 	secret := ""
 	m := &member{socket: s}

@@ -209,11 +209,11 @@ func (a *API) readable(ctx context.Context, m *member, name string) (string, err
 // unbarred is part of the connect middleware: it reads what holds against a
 // user, and refuses whoever is kept out.
 func (a *API) unbarred(ctx context.Context, m *member, user string) error {
+	if err := a.takeConnect(ctx, ScopeUser, user); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, a.options.StoreTimeout)
 	defer cancel()
-	if err := a.take(ctx, KindConnect, asker{user: user}); err != nil {
-		return a.refuseConnect(err)
-	}
 	s, err := a.sanctions(ctx, user)
 	if err != nil {
 		return err

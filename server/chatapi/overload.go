@@ -51,6 +51,7 @@ func (a *API) shedding(next socketio.EventHandler) socketio.EventHandler {
 			if a.options.Hooks.Refused != nil {
 				a.options.Hooks.Refused(e.Name, CodeOverloaded)
 			}
+			a.slow(ctx, s)
 			return socketio.Reply{}, nil
 		}
 		return socketio.Reply{}, errOverloaded{after}

@@ -171,6 +171,7 @@ func (a *API) workUntilIdle() bool {
 func (a *API) alignNow(m *member) {
 	ctx, cancel := context.WithTimeout(a.stop, a.options.StoreTimeout)
 	defer cancel()
+	a.uncountLeft(m)
 	if err := a.align(ctx, m); err != nil {
 		a.options.Logger.Debug("presence not aligned", "err", err)
 	}

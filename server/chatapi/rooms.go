@@ -80,14 +80,24 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 	}
 	was := m.in(room)
 	if !was && len(chat.Rooms(m.socket.Rooms())) >= limits.RoomsPerSocket {
+		a.tooManyRooms(ScopeSocket)
 		return JoinedRoom{}, chat.ErrTooManyRooms
 	}
 	if err := a.admitted(ctx, m, room); err != nil {
 		return JoinedRoom{}, err
 	}
+	if !was {
+		if err := a.admitJoin(ctx, m, room); err != nil {
+			return JoinedRoom{}, err
+		}
+		defer m.joinEnded()
+	}
 	query := chat.JoinQuery{Since: in.Since, Epoch: in.Epoch, Limit: in.Limit}
 	cut, err := m.socket.JoinRead(ctx, chat.AdapterRoom(room), *a.chat.JoinRead(query))
 	if err != nil {
+		if !was {
+			a.leftRoom(m, room)
+		}
 		return JoinedRoom{}, err
 	}
 	if !was {
@@ -142,6 +152,7 @@ func (a *API) leave(ctx context.Context, m *member, room string) error {
 	}
 	a.silence(ctx, m.socket.ID(), room)
 	a.exit(m, room, true)
+	a.leftRoom(m, room)
 	return nil
 }
 

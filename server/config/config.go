@@ -177,6 +177,7 @@ type Limits struct {
 	PeopleListed      int
 	RoomsListed       int
 	RoomsPerSocket    int
+	RoomsPerUser      int
 }
 
 // Buckets bound one kind of request per socket, user and address.
@@ -184,13 +185,16 @@ type Buckets struct{ Socket, User, Address Bucket }
 
 // Fairness bounds what clients ask for.
 type Fairness struct {
-	Mode     string // on, off
-	Connects Buckets
-	Messages Buckets
-	Joins    Buckets
-	Reads    Buckets
-	Typing   Buckets
-	Rooms    Buckets
+	Mode         string // on, off
+	Connects     Buckets
+	Messages     Buckets
+	Relays       Buckets
+	Joins        Buckets
+	Reads        Buckets
+	Typing       Buckets
+	Rooms        Buckets
+	Refusals     Bucket // per socket
+	ConnectsWait time.Duration
 }
 
 // Relay names custom events that are passed on to the room in their first

@@ -106,7 +106,7 @@ func (c *control) speak(ws *rawWS) {
 				c.fail(fmt.Errorf("last message: %w", err))
 			}
 			return
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond): // as often as anybody may
 		}
 	}
 }

@@ -22,6 +22,9 @@ func TestInteropRecovery(t *testing.T) { runNode(t, nil, "interop/recovery.test.
 // TestInteropLife: connections that the server closes at their age.
 func TestInteropLife(t *testing.T) { runNode(t, nil, "interop/life.test.mjs") }
 
+// TestInteropFair: more clients at once than may connect.
+func TestInteropFair(t *testing.T) { runNode(t, nil, "interop/fair.test.mjs") }
+
 // TestInteropAuth: tokens, their end, and an issuer's keys.
 func TestInteropAuth(t *testing.T) { runNode(t, nil, "interop/auth.test.mjs") }
 

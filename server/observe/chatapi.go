@@ -33,7 +33,14 @@ func (m *Metrics) Chat(events []string) chatapi.Hooks {
 			limitedBy[kind][scope] = limited.WithLabelValues(kind.String(), scope.String())
 		}
 	}
+	slowed := m.counter("chat_slowed_total", "Refused requests that waited, and their connections with them, since their sockets ask faster than fairness.refusals_socket.")
+	rooms := m.counters("chat_too_many_rooms_total", "Joins refused since a socket, or a user over all of them, was in as many rooms as it may be.", "scope")
+	roomsBy := map[chatapi.Scope]prometheus.Counter{}
+	for _, scope := range []chatapi.Scope{chatapi.ScopeSocket, chatapi.ScopeUser} {
+		roomsBy[scope] = rooms.WithLabelValues(scope.String())
+	}
 	return chatapi.Hooks{
+		TooManyRooms: func(scope chatapi.Scope) { roomsBy[scope].Inc() },
 		ConnectRefused: func(code chatapi.Code) {
 			if c := connectBy[code]; c != nil {
 				c.Inc()
@@ -63,6 +70,7 @@ func (m *Metrics) Chat(events []string) chatapi.Hooks {
 				c.Inc()
 			}
 		},
-		Named: named.Inc,
+		Named:  named.Inc,
+		Slowed: slowed.Inc,
 	}
 }

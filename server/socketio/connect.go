@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/antchat/antchat/adapter"
@@ -56,7 +57,7 @@ func (s *Socket) connect(req *connectRequest) (instead *Socket) {
 	}
 	switch {
 	case err == nil, s.over(): // over: the client has gone meanwhile
-	case isStoreFault(err):
+	case isStoreFault(err), errors.Is(err, ErrComeBack):
 		s.lose(err)
 	default:
 		// Ended before the client knows: it may ask again at once.
@@ -80,11 +81,15 @@ func isStoreFault(err error) bool {
 		errors.Is(err, adapter.ErrFull) || errors.Is(err, adapter.ErrClosed)
 }
 
-// lose closes the connection of a socket that cannot be connected because of the
-// store. The client is neither refused nor disconnected, which it would take as
+// lose closes the connection of a socket that cannot be connected now, because of the
+// store or since the middleware says so. The client is neither refused nor disconnected, which it would take as
 // final: so it comes back by itself, with its session if it has one.
 func (s *Socket) lose(err error) {
-	s.client.server.options.Logger.Warn("socketio: connect", "namespace", s.ns.name, "error", err)
+	level := slog.LevelWarn
+	if errors.Is(err, ErrComeBack) {
+		level = slog.LevelDebug // the middleware's own doing, which may be often
+	}
+	s.client.server.options.Logger.Log(context.Background(), level, "socketio: connect", "namespace", s.ns.name, "error", err)
 	s.client.conn.Close(string(ReasonForcedServerClose))
 	s.end(ReasonForcedServerClose, true)
 }

@@ -18,6 +18,10 @@ var (
 	ErrTooManyAcks = errors.New("socketio: too many acknowledgements pending")
 	// ErrTooManyRooms: the socket is in Options.MaxRooms rooms.
 	ErrTooManyRooms = errors.New("socketio: too many rooms")
+	// ErrComeBack: connect middleware returns it, wrapped, to have the connection
+	// closed without an answer. Clients take a refused CONNECT as final; from a lost
+	// connection they come back by themselves.
+	ErrComeBack = errors.New("socketio: come back later")
 	// ErrTooMuchData: the value is larger than Options.MaxData.
 	ErrTooMuchData = errors.New("socketio: socket data too large")
 	// ErrReservedName: the event's name belongs to the protocol.
@@ -45,7 +49,8 @@ func (e *PayloadError) Unwrap() error { return e.Err }
 
 // ConnectError is how connect middleware refuses a client: the client sees the
 // message and, when it is not nil, the data. Any other error refuses too, but
-// the client sees only "connection refused".
+// the client sees only "connection refused". See [ErrComeBack] for what should not be
+// final.
 type ConnectError struct {
 	Message string
 	Data    any // encoded as JSON

@@ -147,15 +147,17 @@ var rows = []row{
 	{key: "abuse calm p50", label: "the program, 200 people in the lobby, 50 messages a second: p50 ms", digits: 1},
 	{key: "abuse calm p99", label: "  p99 ms", digits: 1},
 	{key: "abuse calm cpu", label: "  CPU, % of a core", digits: 1},
+	{key: "abuse flood p99", label: "  one more asks 1,000 times a second to write there: p99 ms", digits: 1},
+	{key: "abuse flood cpu", label: "    CPU, % of a core", digits: 1},
+	{key: "abuse flood answered", label: "    of its requests read and refused, a second"},
+	{key: "abuse flood change", label: "    change of the others' p99, %", digits: 1, limit: 20},
 	{key: "abuse elsewhere p99", label: "  one more asks 1,000 times a second in another room: p99 ms", digits: 1},
 	{key: "abuse elsewhere cpu", label: "    CPU, % of a core", digits: 1},
-	{key: "abuse elsewhere change", label: "    change, %", digits: 1, limit: 20},
-	{key: "abuse fair p99", label: "  one more writes in the lobby as much as it may, 50 a second: p99 ms", digits: 1},
+	{key: "abuse elsewhere answered", label: "    of its requests read and refused, a second"},
+	{key: "abuse elsewhere change", label: "    change of the others' p99, %", digits: 1, limit: 20},
+	{key: "abuse fair p99", label: "  one more writes there as much as it may, 10 a second: p99 ms", digits: 1},
 	{key: "abuse fair cpu", label: "    CPU, % of a core", digits: 1},
-	{key: "abuse flood p99", label: "  and asks 1,000 times a second: p99 ms", digits: 1},
-	{key: "abuse flood cpu", label: "    CPU, % of a core", digits: 1},
-	{key: "abuse flood beyond", label: "    change by what is refused, %", digits: 1, limit: 20},
-	{key: "abuse flood change", label: "    change in all, what it may write included, %", digits: 1},
+	{key: "abuse fair change", label: "    change of the others' p99, %", digits: 1},
 }
 
 // print writes the table of those peers that were measured.
