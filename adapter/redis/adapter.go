@@ -268,12 +268,18 @@ func (a *Adapter) shutDown() {
 func (a *Adapter) tidy() {
 	tick := time.NewTicker(min(max(min(max(a.o.Grace, 0), a.o.Linger)/8, 5*time.Millisecond), 250*time.Millisecond))
 	defer tick.Stop()
+	var last time.Time
 	for {
 		select {
 		case <-a.ctx.Done():
 			return
 		case now := <-tick.C:
 			a.expirePresence(now)
+			// What looks at every session and room is done as rarely as it may be.
+			if now.Sub(last) < a.o.Linger/4 {
+				continue
+			}
+			last = now
 			a.owned.sweep(now.Add(-2*a.o.Window - time.Minute))
 			for _, l := range a.lanes {
 				l.prune(now)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -391,15 +393,32 @@ func (l *lane) want(ctx context.Context, namespace string, rooms []string) (done
 	}
 }
 
+// pruneStep is how many rooms prune looks at while it holds the lane's lock: a
+// node may have many thousands.
+const pruneStep = 512
+
 // prune unsubscribes rooms that have been empty for the linger.
 func (l *lane) prune(now time.Time) {
+	l.mu.Lock()
+	names := slices.Collect(maps.Keys(l.rooms))
+	l.mu.Unlock()
+	for step := range slices.Chunk(names, pruneStep) {
+		l.pruneSome(step, now)
+	}
+}
+
+func (l *lane) pruneSome(names []string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.state != linkLive {
 		return
 	}
 	var gone []string
-	for name, w := range l.rooms {
+	for _, name := range names {
+		w := l.rooms[name]
+		if w == nil {
+			continue
+		}
 		n := l.a.seq.Namespace(w.namespace)
 		switch {
 		case w.users > 0 || n != nil && n.Index.RoomLen(w.room) > 0:
