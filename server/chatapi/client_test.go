@@ -109,6 +109,7 @@ func (c *client) Query() url.Values          { return c.query }
 func (c *client) URL() string                { return "/socket.io/?" + c.query.Encode() }
 func (c *client) Secure() bool               { return false }
 func (c *client) CrossDomain() bool          { return false }
+func (c *client) Go(f func())                { go f() }
 func (c *client) Secret(name string) string  { return c.secrets[name] }
 func (c *client) Opened() time.Time          { return time.Time{} }
 func (c *client) Idle() bool                 { return true }

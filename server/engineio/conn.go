@@ -46,8 +46,9 @@ type receiver interface {
 type network struct {
 	// wg counts a started connection until its receiver's ended has returned. It is
 	// the server's.
-	wg     *sync.WaitGroup
-	poller *poller // nil where there is none
+	wg      *sync.WaitGroup
+	poller  *poller // nil where there is none
+	workers workers
 }
 
 // newConn wraps a connection taken from net/http, which is not to be used any more.
@@ -59,8 +60,12 @@ func (n *network) newConn(nc net.Conn) conn {
 	return &plainConn{nc: nc, wg: n.wg}
 }
 
-// close ends the poller. All connections must have been closed.
-func (n *network) close() { n.poller.close() }
+// close ends the poller, and workers that wait. All connections must have been
+// closed.
+func (n *network) close() {
+	n.poller.close()
+	n.workers.close()
+}
 
 // plainConn is any net.Conn: TLS that ends here, a listener of the caller's own,
 // systems without a poller. It holds a goroutine with a read buffer, and every

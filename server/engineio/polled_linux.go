@@ -60,15 +60,15 @@ func (c *polledConn) start(r receiver, buffered []byte) {
 	}
 	switch {
 	case len(buffered) > 0:
-		go func() {
+		c.p.n.workers.do(func() {
 			if err := r.received(buffered); err != nil {
 				c.end(err)
 				return
 			}
 			c.run()
-		}()
+		})
 	case !c.rest():
-		go c.run()
+		c.p.n.workers.do(c.run)
 	}
 }
 
@@ -94,7 +94,7 @@ func (c *polledConn) happened(events uint32) {
 		}
 		if c.state.CompareAndSwap(old, next) {
 			if old&reading == 0 {
-				go c.run()
+				c.p.n.workers.do(c.run)
 			}
 			return
 		}

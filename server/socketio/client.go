@@ -308,7 +308,7 @@ func (c *Client) connect(name string, auth []byte) {
 		return
 	}
 	c.mu.Unlock()
-	go s.run(request)
+	c.conn.Go(func() { s.run(request) })
 }
 
 // rootDecided connects what waited for the root's decision.
@@ -321,7 +321,7 @@ func (c *Client) rootDecided() {
 		return
 	}
 	for _, run := range u.waiting {
-		go run()
+		c.conn.Go(run)
 	}
 }
 

@@ -32,6 +32,10 @@ type Conn interface {
 	CrossDomain() bool
 	Opened() time.Time
 
+	// Go runs f on another goroutine, as the go statement does, perhaps at less
+	// cost.
+	Go(f func())
+
 	// Prepare makes a frame of one message: a text (nil: none), then its
 	// binary parts. The frame is immutable and may go to every session of the
 	// same revision, and to any session when there is no binary.

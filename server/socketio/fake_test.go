@@ -77,6 +77,7 @@ func (c *fakeConn) Query() url.Values          { return c.query }
 func (c *fakeConn) URL() string                { return "/socket.io/?" + c.query.Encode() }
 func (c *fakeConn) Secure() bool               { return false }
 func (c *fakeConn) CrossDomain() bool          { return false }
+func (c *fakeConn) Go(f func())                { go f() }
 func (c *fakeConn) Secret(name string) string  { return c.secrets[name] }
 func (c *fakeConn) Opened() time.Time          { return c.opened }
 

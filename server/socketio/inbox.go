@@ -20,7 +20,8 @@ func (s *Socket) run(req *connectRequest) {
 	if req != nil {
 		if instead := s.connect(req); instead != nil {
 			s.client.server.tasks.begin()
-			go instead.run(&connectRequest{name: req.name, auth: json.RawMessage(s.auth), fresh: s.ns, claimed: req.claimed, secrets: req.secrets})
+			again := &connectRequest{name: req.name, auth: json.RawMessage(s.auth), fresh: s.ns, claimed: req.claimed, secrets: req.secrets}
+			s.client.conn.Go(func() { instead.run(again) })
 			return
 		}
 	}
@@ -45,7 +46,7 @@ func (s *Socket) wakeLocked() {
 	}
 	s.running = true
 	s.client.server.tasks.begin()
-	go s.run(nil)
+	s.client.conn.Go(func() { s.run(nil) })
 }
 
 // next takes an event out of the inbox. Without one, run is to end: by
