@@ -243,7 +243,7 @@ func (s *Session) arrivedLocked() {
 		s.due = s.srv.wheel.clock() + int64(soon)
 		s.setBeatLocked(soon)
 	}
-	if s.queue.count > 0 {
+	if s.queue.count() > 0 {
 		s.kickLocked(false)
 	}
 }

@@ -24,7 +24,7 @@ func TestHeartbeatWhileClosing(t *testing.T) {
 	s.Close(ReasonForcedServerClose)
 	s.expired()
 	s.mu.Lock()
-	state, count := s.state, s.queue.count
+	state, count := s.state, s.queue.count()
 	s.mu.Unlock()
 	if state != stateClosing || count != 1 {
 		t.Errorf("state %d, %d messages", state, count)

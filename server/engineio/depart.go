@@ -92,7 +92,7 @@ func (s *Session) depart(ctx context.Context, id uint64) (state []byte, err erro
 
 	m := movedSession{
 		Revision: s.revision, B64: s.b64, Secure: s.secure, CrossDomain: s.crossDomain, Opened: s.opened,
-		Address: s.facts.address, URI: s.facts.uri, Headers: s.Headers(),
+		Address: s.facts.address, URI: *s.facts.uri, Headers: s.Headers(),
 	}
 	ctx, cancel := context.WithTimeout(ctx, packTimeout)
 	defer cancel()

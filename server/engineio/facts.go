@@ -16,7 +16,7 @@ type facts struct {
 	address string
 	// uri is the request's path and query without the secrets, and then, each on
 	// a line of its own, the secrets that there were, as name=value.
-	uri string
+	uri *string
 	// headers are the values of Options.Headers, each ended by headerEnd. The
 	// clients of one application mostly send the same ones: one copy serves all.
 	headers unique.Handle[string]
@@ -53,16 +53,16 @@ func (s *Server) gather(r *http.Request, address string) facts {
 // sharedURI is a copy of a URI that keeps nothing else in memory. Clients that
 // connect by WebSocket mostly send the same one: then it is the one before, unless
 // a secret is in it.
-func (s *Server) sharedURI(uri string) string {
+func (s *Server) sharedURI(uri string) *string {
 	last := s.lastURI.Load()
 	if last != nil && *last == uri {
-		return *last
+		return last
 	}
 	uri = strings.Clone(uri)
 	if !strings.Contains(uri, headerEnd) {
 		s.lastURI.Store(&uri)
 	}
-	return uri
+	return &uri
 }
 
 // withoutSecrets is facts.uri of a request. A secret is looked for in the query,

@@ -8,9 +8,10 @@ import (
 // flusher writes for the sessions that Queue has marked, each message list in
 // one write. A server has one per processor; a session always uses the same.
 type flusher struct {
-	mu   sync.Mutex
-	head *Session // linked by Session.next
-	tail *Session
+	mu    sync.Mutex
+	dirty []*Session // guarded by mu
+
+	taken []*Session // owned by run
 
 	wake chan struct{} // never closed
 	stop chan struct{}
@@ -26,13 +27,8 @@ func (s *Session) flusher() *flusher { return s.srv.flushers[s.shard] }
 // add marks s. It is called with s.mu held, once until s.flush.
 func (f *flusher) add(s *Session) {
 	f.mu.Lock()
-	first := f.head == nil
-	if first {
-		f.head = s
-	} else {
-		f.tail.next = s
-	}
-	f.tail = s
+	first := len(f.dirty) == 0
+	f.dirty = append(f.dirty, s)
 	f.mu.Unlock()
 	if first {
 		select {
@@ -42,13 +38,22 @@ func (f *flusher) add(s *Session) {
 	}
 }
 
-func (f *flusher) take() *Session {
+// take takes what is marked, and leaves the list that was taken before for what
+// comes.
+func (f *flusher) take() []*Session {
+	clear(f.taken)
+	empty := f.taken[:0]
+	if cap(empty) > maxMarked {
+		empty = nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.head
-	f.head, f.tail = nil, nil
-	return s
+	f.taken, f.dirty = f.dirty, empty
+	return f.taken
 }
+
+// maxMarked is how long an empty list may be kept: 32 KiB.
+const maxMarked = 4096
 
 // maxFlushers is what a Session.shard can name.
 const maxFlushers = 256
@@ -71,14 +76,11 @@ func (f *flusher) run() {
 		case <-f.wake:
 		}
 		for {
-			s := f.take()
-			if s == nil {
+			taken := f.take()
+			if len(taken) == 0 {
 				break
 			}
-			for n := 1; s != nil; n++ {
-				// After flush has cleared dirty, another add may set next.
-				next := s.next
-				s.next = nil
+			for i, s := range taken {
 				s.mu.Lock()
 				s.dirty = false
 				mine := !s.writing && s.state != stateClosed
@@ -89,8 +91,7 @@ func (f *flusher) run() {
 				if mine {
 					s.flush(scratch, flushRounds)
 				}
-				s = next
-				if n%flushYield == 0 {
+				if i%flushYield == flushYield-1 {
 					runtime.Gosched()
 				}
 			}
@@ -172,7 +173,7 @@ func (s *Session) drain() {
 		}
 		if err != nil {
 			s.writing = false
-			bytes, messages := s.queue.waiting(), int(s.queue.count)
+			bytes, messages := s.queue.waiting(), s.queue.count()
 			s.mu.Unlock()
 			if isTimeout(err) {
 				s.tooSlow(bytes, messages, false)

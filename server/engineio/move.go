@@ -97,7 +97,8 @@ func (s *Session) become(m *movedSession) {
 		values.WriteString(m.Headers[name])
 		values.WriteString(headerEnd)
 	}
-	s.facts = facts{address: m.Address, uri: m.URI, headers: unique.Make(values.String())}
+	uri := m.URI // not within what is forgotten
+	s.facts = facts{address: m.Address, uri: &uri, headers: unique.Make(values.String())}
 	for _, message := range m.Queue {
 		s.queue.push(s.remade(message))
 	}

@@ -74,7 +74,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, q url.Values,
 	}
 	session.poll = p
 	p.late = session.probed
-	ready := session.queue.count > 0
+	ready := session.queue.count() > 0
 	switch {
 	case ready || session.state != stateOpen:
 	case p.late:
@@ -154,7 +154,7 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, q url.Values
 			session.queue.pop()
 		}
 	}
-	last := session.state == stateClosing && session.queue.count == 0
+	last := session.state == stateClosing && session.queue.count() == 0
 	empty := len(ps) == 0
 	moving := empty && (session.probed || session.upgradedLocked())
 	if p.relay != nil {

@@ -5,12 +5,7 @@ import "sync"
 // queue is what waits for one client, in order. Empty, it holds no memory; its
 // chunks come from a pool, so that queueing allocates nothing. Guarded by the
 // session's mu.
-type queue struct {
-	head  *chunk
-	count int32
-	first uint8 // index of the first message in head
-	last  uint8 // index after the last message in the last chunk
-}
+type queue struct{ head *chunk }
 
 type chunk struct {
 	next  *chunk
@@ -20,9 +15,12 @@ type chunk struct {
 
 // ledger is what a queue that is not empty has besides, in its first chunk.
 type ledger struct {
-	tail *chunk
-	size int // bytes of all messages, those of off included
-	off  int // bytes of the first message that are written already
+	tail  *chunk
+	size  int // bytes of all messages, those of off included
+	off   int // bytes of the first message that are written already
+	count int32
+	first uint8 // index of the first message in the first chunk
+	last  uint8 // index after the last message in the last one
 }
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
@@ -41,15 +39,24 @@ func (q *queue) push(p *Prepared) {
 	case q.head == nil:
 		c := chunks.Get().(*chunk)
 		c.ledger = ledger{tail: c}
-		q.head, q.first, q.last = c, 0, 0
-	case int(q.last) == len(q.head.items):
+		q.head = c
+	case int(q.head.last) == len(q.head.items):
 		c := chunks.Get().(*chunk)
-		q.head.tail.next, q.head.tail, q.last = c, c, 0
+		q.head.tail.next, q.head.tail, q.head.last = c, c, 0
 	}
-	q.head.tail.items[q.last] = p
-	q.last++
-	q.count++
-	q.head.size += len(p.wire)
+	l := &q.head.ledger
+	l.tail.items[l.last] = p
+	l.last++
+	l.count++
+	l.size += len(p.wire)
+}
+
+// count is how many messages are left to write.
+func (q *queue) count() int {
+	if q.head == nil {
+		return 0
+	}
+	return int(q.head.count)
 }
 
 // waiting is how many bytes are left to write.
@@ -62,25 +69,26 @@ func (q *queue) waiting() int {
 
 // peek returns the first message, nil if there is none.
 func (q *queue) peek() *Prepared {
-	if q.count == 0 {
+	if q.head == nil {
 		return nil
 	}
-	return q.head.items[q.first]
+	return q.head.items[q.head.first]
 }
 
 // pop removes the first message.
 func (q *queue) pop() {
 	c := q.head
-	c.size -= len(c.items[q.first].wire)
-	c.items[q.first] = nil
-	q.first++
+	c.size -= len(c.items[c.first].wire)
+	c.items[c.first] = nil
+	c.first++
 	c.off = 0
-	q.count--
+	c.count--
 	switch {
-	case q.count == 0:
-		*q = queue{}
-	case int(q.first) == len(c.items):
-		q.head, q.first = c.next, 0
+	case c.count == 0:
+		q.head = nil
+	case int(c.first) == len(c.items):
+		c.first = 0
+		q.head = c.next
 		q.head.ledger = c.ledger
 	default:
 		return
@@ -90,7 +98,7 @@ func (q *queue) pop() {
 }
 
 func (q *queue) clear() {
-	for q.count > 0 {
+	for q.head != nil {
 		q.pop()
 	}
 }
@@ -104,12 +112,12 @@ func (q *queue) batch(scratch []byte, b64 bool) []byte {
 		return nil
 	}
 	b := head.bytes(b64)[q.head.off:]
-	if q.count == 1 || len(b) >= maxJoin || cap(scratch) == 0 {
+	if q.head.count == 1 || len(b) >= maxJoin || cap(scratch) == 0 {
 		return b[:min(len(b), maxWrite)]
 	}
 	out := append(scratch[:0], b...)
-	c, i := q.head, int(q.first)+1
-	for range q.count - 1 {
+	c, i := q.head, int(q.head.first)+1
+	for range q.head.count - 1 {
 		if i == len(c.items) {
 			c, i = c.next, 0
 		}

@@ -14,7 +14,7 @@ func TestQueue(t *testing.T) {
 		var q queue
 		var want, got []byte
 		var pushed, messages int
-		for pushed < 300 || q.count > 0 {
+		for pushed < 300 || q.count() > 0 {
 			if pushed < 300 && rand.IntN(3) > 0 {
 				n := rand.IntN(100)
 				if rand.IntN(20) == 0 {
@@ -49,7 +49,7 @@ func TestQueue(t *testing.T) {
 		q.push(packetPing)
 		q.push(packetPing)
 		q.clear()
-		if q.waiting() != 0 || q.count != 0 || q.head != nil {
+		if q.waiting() != 0 || q.count() != 0 || q.head != nil {
 			t.Fatal("not empty after clear")
 		}
 	}

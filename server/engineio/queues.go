@@ -13,7 +13,7 @@ func (s *Server) Queues() Queues {
 	var q Queues
 	for _, session := range s.list() {
 		session.mu.Lock()
-		messages, bytes := int(session.queue.count), session.queue.waiting()
+		messages, bytes := session.queue.count(), session.queue.waiting()
 		session.mu.Unlock()
 		if messages > 0 {
 			q.Sessions++

@@ -68,8 +68,7 @@ type Session struct {
 	facts  facts
 	opened int64 // Unix time in nanoseconds
 
-	beat entry    // wakes expired
-	next *Session // guarded by flusher.mu
+	beat entry // wakes expired
 
 	// mu guards all that follows. The small fields stand together, since every
 	// byte counts here.
@@ -169,14 +168,14 @@ func (s *Session) Headers() map[string]string {
 // URL returns the handshake's path and query, without what Options.Secrets
 // names.
 func (s *Session) URL() string {
-	uri, _, _ := strings.Cut(s.facts.uri, headerEnd)
+	uri, _, _ := strings.Cut(*s.facts.uri, headerEnd)
 	return uri
 }
 
 // Secret returns the parameter of the handshake's query, or else its header, of
 // a name in Options.Secrets; "" when there was none.
 func (s *Session) Secret(name string) string {
-	_, secrets, _ := strings.Cut(s.facts.uri, headerEnd)
+	_, secrets, _ := strings.Cut(*s.facts.uri, headerEnd)
 	for line := range strings.SplitSeq(secrets, headerEnd) {
 		if known, value, _ := strings.Cut(line, "="); known == name {
 			return value
@@ -230,8 +229,8 @@ func (s *Session) enqueue(frame any, now bool) error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	if q := &s.queue; q.count > 0 && (int(q.count) >= s.srv.o.QueuePackets || q.waiting()+len(p.wire) > s.srv.o.QueueBytes) {
-		bytes, messages := q.waiting(), int(q.count)
+	if q := &s.queue; q.count() > 0 && (q.count() >= s.srv.o.QueuePackets || q.waiting()+len(p.wire) > s.srv.o.QueueBytes) {
+		bytes, messages := q.waiting(), q.count()
 		s.mu.Unlock()
 		s.tooSlow(bytes, messages, true)
 		return ErrSlowClient
@@ -285,7 +284,7 @@ func (s *Session) Go(f func()) { s.srv.network.workers.do(f) }
 func (s *Session) Idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state == stateOpen && s.queue.count == 0 && !s.writing && (s.ws != nil || s.poll != nil)
+	return s.state == stateOpen && s.queue.count() == 0 && !s.writing && (s.ws != nil || s.poll != nil)
 }
 
 // Close sends what is queued, then closes, within seconds at most. Nothing is

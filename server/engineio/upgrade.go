@@ -166,7 +166,7 @@ func (s *Session) take(w *webSocket) bool {
 	if w.ends != 0 {
 		s.setBeatLocked(time.Duration(s.due - s.srv.wheel.clock()))
 	}
-	if s.queue.count > 0 {
+	if s.queue.count() > 0 {
 		s.kickLocked(false)
 	}
 	s.mu.Unlock()

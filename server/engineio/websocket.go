@@ -295,7 +295,7 @@ func (w *webSocket) closing(code ws.StatusCode) error {
 func (s *Session) peerClosing() {
 	s.mu.Lock()
 	s.peerClosed = true
-	done := s.state == stateClosing && !s.writing && s.queue.count == 0
+	done := s.state == stateClosing && !s.writing && s.queue.count() == 0
 	s.mu.Unlock()
 	if done {
 		s.ws.conn.close()

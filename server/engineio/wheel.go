@@ -39,8 +39,7 @@ const wheelSlots = 512
 type entry struct {
 	// guarded by wheel.mu
 	prev, next *entry
-	due        int64 // tick
-	on         bool
+	due        int64 // tick; 0: not on the wheel
 
 	owner timed
 }
@@ -72,26 +71,28 @@ func (w *wheel) close() {
 // clock is the precise time, in nanoseconds since start.
 func (w *wheel) clock() int64 { return int64(time.Since(w.start)) }
 
+// tickOf numbers ticks from 1.
+func (w *wheel) tickOf(clock int64) int64 { return clock/int64(w.tick) + 1 }
+
 // set puts e on the wheel, or moves it, to expire in d.
 func (w *wheel) set(e *entry, d time.Duration) {
 	now := w.clock()
 	w.mu.Lock()
-	if e.on {
+	if e.due != 0 {
 		w.unlink(e)
 	}
 	if w.count == 0 {
 		// Nobody has turned the empty wheel: start from here.
-		w.done = now / int64(w.tick)
+		w.done = w.tickOf(now)
 		w.now.Store(now)
 	}
-	e.due = max((now+int64(d))/int64(w.tick), w.done)
+	e.due = max(w.tickOf(now+int64(d)), w.done)
 	slot := &w.slots[e.due%wheelSlots]
 	e.prev, e.next = nil, *slot
 	if e.next != nil {
 		e.next.prev = e
 	}
 	*slot = e
-	e.on = true
 	w.count++
 	first := w.count == 1
 	w.mu.Unlock()
@@ -106,7 +107,7 @@ func (w *wheel) set(e *entry, d time.Duration) {
 // remove takes e off the wheel. Its expired may be running, or about to.
 func (w *wheel) remove(e *entry) {
 	w.mu.Lock()
-	if e.on {
+	if e.due != 0 {
 		w.unlink(e)
 	}
 	w.mu.Unlock()
@@ -122,7 +123,7 @@ func (w *wheel) unlink(e *entry) {
 	if e.next != nil {
 		e.next.prev = e.prev
 	}
-	e.prev, e.next, e.on = nil, nil, false
+	e.prev, e.next, e.due = nil, nil, 0
 	w.count--
 }
 
@@ -153,7 +154,7 @@ func (w *wheel) run() {
 func (w *wheel) turn() bool {
 	now := w.clock()
 	w.now.Store(now)
-	upto := now / int64(w.tick)
+	upto := w.tickOf(now)
 
 	w.mu.Lock()
 	w.fired = w.fired[:0]

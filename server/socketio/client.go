@@ -20,22 +20,20 @@ type Client struct {
 	next, previous *Client // in the server's list; guarded by server.mu
 
 	// Owned by the reading goroutine.
-	decoder  packet.Decoder
-	awaiting *deadline // not nil while attachments are to come
-	connects int32     // CONNECT packets in this minute
-	minute   uint32    // which one
+	partial  *partial // a packet whose attachments are to come
+	connects int32    // CONNECT packets in this minute
+	minute   uint32   // which one
 
 	mu sync.Mutex
 	// Guarded by mu.
-	root      *Socket            // of "/", which most clients are in and no other
-	others    map[string]*Socket // by name, made on demand
-	timeout   *deadline          // until a first namespace is joined
-	undecided *undecided         // the root's connect, for protocol 4
-	closed    bool
+	root   *Socket            // of "/", which most clients are in and no other
+	others map[string]*Socket // by name, made on demand
+	early  *early             // nil once it is over
+	closed bool
 
 	// The small fields stand together, since every byte counts here. The next two
 	// are the reading goroutine's.
-	decoding  bool // the decoder is in use: the client has the text parser
+	texts     bool // the client has the text parser
 	deaf      bool // broke the protocol: what else it says is ignored
 	revision3 bool // Engine.IO 3, so Socket.IO protocol 4; immutable
 	// msgpack is settled by the first packet, before there is a socket (a
@@ -43,9 +41,17 @@ type Client struct {
 	msgpack bool
 }
 
-// undecided is the time before the root has been decided.
-type undecided struct {
-	waiting []func() // sockets to be run then
+// partial is a packet whose attachments are to come.
+type partial struct {
+	decoder packet.Decoder
+	timeout *deadline
+}
+
+// early is what a client has at first.
+type early struct {
+	timeout   *deadline // until a first namespace is joined
+	undecided bool      // the root's connect, for protocol 4
+	waiting   []func()  // sockets to be run when that is decided
 }
 
 // serverLeft stands for a socket that the server has ended: what the client
@@ -69,17 +75,36 @@ func (c *Client) protocol() int {
 // protocol 5 has to ask within the timeout.
 func (c *Client) open() {
 	c.mu.Lock()
-	c.timeout = c.server.deadlines.add(c.server.options.ConnectTimeout, func() {
-		c.conn.Close(string(ReasonForcedServerClose))
-	})
+	c.early = &early{timeout: c.connectTimeout(), undecided: c.revision3 && c.server.known("/")}
 	c.mu.Unlock()
 	if c.revision3 {
-		if c.server.known("/") {
-			c.mu.Lock()
-			c.undecided = &undecided{}
-			c.mu.Unlock()
-		}
 		c.connect("/", nil)
+	}
+}
+
+// connectTimeout begins the time that a client has until it is in a namespace.
+func (c *Client) connectTimeout() *deadline {
+	return c.server.deadlines.add(c.server.options.ConnectTimeout, func() {
+		c.conn.Close(string(ReasonForcedServerClose))
+	})
+}
+
+// endTimeout ends it.
+func (c *Client) endTimeout() {
+	var timeout *deadline
+	c.mu.Lock()
+	if e := c.early; e != nil {
+		timeout, e.timeout = e.timeout, nil
+		c.laterLocked()
+	}
+	c.mu.Unlock()
+	c.server.deadlines.remove(timeout)
+}
+
+// laterLocked lets go of early with nothing in it.
+func (c *Client) laterLocked() {
+	if e := c.early; e != nil && e.timeout == nil && !e.undecided {
+		c.early = nil
 	}
 }
 
@@ -89,8 +114,19 @@ func (c *Client) Text(data []byte) error {
 	if c.deaf || c.msgpack {
 		return c.unfit("text from a msgpack client")
 	}
-	c.decode()
-	return c.take(c.decoder.Text(data))
+	c.texts = true
+	if c.partial != nil {
+		return c.take(c.partial.decoder.Text(data)) // which it does not take
+	}
+	d := c.decoder()
+	p, err := d.Text(data)
+	if p == nil && err == nil {
+		c.partial = &partial{decoder: d, timeout: c.server.deadlines.add(c.server.options.AttachmentWait, func() {
+			c.conn.Close(string(ReasonForcedServerClose))
+		})}
+		return nil
+	}
+	return c.take(p, err)
 }
 
 // Binary takes one binary message: an attachment, or from a client with the
@@ -99,23 +135,22 @@ func (c *Client) Binary(data []byte) error {
 	if c.deaf {
 		return nil
 	}
-	if !c.decoding && !c.revision3 {
+	if !c.texts && !c.revision3 {
 		c.msgpack = true
 	}
 	if c.msgpack {
 		return c.take(packet.DecodeMsgpack(data, c.server.options.Limits))
 	}
-	c.decode()
-	return c.take(c.decoder.Binary(data))
+	c.texts = true
+	if c.partial != nil {
+		return c.take(c.partial.decoder.Binary(data))
+	}
+	d := c.decoder()
+	return c.take(d.Binary(data)) // which it does not take
 }
 
-// decode prepares the decoder.
-func (c *Client) decode() {
-	if !c.decoding {
-		c.decoding = true
-		c.decoder = c.server.decoders[c.protocol()-4].Again()
-	}
-}
+// decoder is one for the next packet.
+func (c *Client) decoder() packet.Decoder { return c.server.decoders[c.protocol()-4].Again() }
 
 // Finish calls done when all events that have come are handled and answered, or
 // when within has passed.
@@ -153,10 +188,8 @@ func (c *Client) closeAs(reason DisconnectReason) {
 		return
 	}
 	c.closed = true
-	timeout := c.timeout
-	c.timeout = nil
 	c.mu.Unlock()
-	c.server.deadlines.remove(timeout)
+	c.endTimeout()
 	for _, s := range c.sockets() {
 		s.end(reason, false)
 	}
@@ -186,17 +219,14 @@ func (c *Client) take(p *packet.Packet, err error) error {
 		c.violation("malformed packet")
 		return err
 	}
-	switch {
-	case p == nil && c.awaiting == nil:
-		// What has come of the packet is held.
-		c.awaiting = c.server.deadlines.add(c.server.options.AttachmentWait, func() {
-			c.conn.Close(string(ReasonForcedServerClose))
-		})
-	case p != nil:
-		c.server.deadlines.remove(c.awaiting)
-		c.awaiting = nil
-		c.handle(p)
+	if p == nil {
+		return nil // more attachments are to come
 	}
+	if c.partial != nil {
+		c.server.deadlines.remove(c.partial.timeout)
+		c.partial = nil
+	}
+	c.handle(p)
 	return nil
 }
 
@@ -302,8 +332,8 @@ func (c *Client) connect(name string, auth []byte) {
 	request := &connectRequest{name: name, auth: auth, previous: old}
 	c.storeLocked(name, s)
 	c.server.tasks.begin()
-	if u := c.undecided; u != nil && name != "/" {
-		u.waiting = append(u.waiting, func() { s.run(request) })
+	if e := c.early; e != nil && e.undecided && name != "/" {
+		e.waiting = append(e.waiting, func() { s.run(request) })
 		c.mu.Unlock()
 		return
 	}
@@ -313,25 +343,16 @@ func (c *Client) connect(name string, auth []byte) {
 
 // rootDecided connects what waited for the root's decision.
 func (c *Client) rootDecided() {
+	var waiting []func()
 	c.mu.Lock()
-	u := c.undecided
-	c.undecided = nil
-	c.mu.Unlock()
-	if u == nil {
-		return
+	if e := c.early; e != nil {
+		waiting, e.waiting, e.undecided = e.waiting, nil, false
+		c.laterLocked()
 	}
-	for _, run := range u.waiting {
+	c.mu.Unlock()
+	for _, run := range waiting {
 		c.conn.Go(run)
 	}
-}
-
-// joined notes that the client is in a namespace.
-func (c *Client) joined() {
-	c.mu.Lock()
-	timeout := c.timeout
-	c.timeout = nil
-	c.mu.Unlock()
-	c.server.deadlines.remove(timeout)
 }
 
 // forget takes a socket that is torn down out of the client.
@@ -465,36 +486,3 @@ func (c *Client) replace(old *Socket, name string) *Socket {
 	}
 	return next
 }
-
-// standing is what a packet for a socket is worth.
-type standing uint8
-
-const (
-	standingLive standing = iota
-	standingOver
-	standingServerLeft // ended by the server, which the client may not know yet
-	standingReplaced
-)
-
-func (s *Socket) standing() standing {
-	switch s {
-	case nil:
-		return standingOver
-	case serverLeft:
-		return standingServerLeft
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.state != socketEnded:
-		return standingLive
-	case s.replaced:
-		return standingReplaced
-	case s.workLocked().reason == ReasonServerLeft:
-		return standingServerLeft
-	}
-	return standingOver
-}
-
-// over says that the socket has ended, if it is perhaps not torn down yet.
-func (s *Socket) over() bool { return s.standing() != standingLive }

@@ -105,7 +105,7 @@ func (s *Socket) establish(ctx context.Context, req *connectRequest) error {
 		}
 	}
 	auth, secrets := srv.options.cutSecrets(req.auth)
-	s.auth = string(auth)
+	s.setAuth(string(auth))
 	if secrets != nil {
 		req.secrets = secrets
 	}
@@ -113,7 +113,7 @@ func (s *Socket) establish(ctx context.Context, req *connectRequest) error {
 	if recovery {
 		s.offsets = srv.options.wantsOffsets(s.client.conn)
 		auth, pid, offset := splitAuth(auth)
-		s.auth = string(auth)
+		s.setAuth(string(auth))
 		if pid != "" {
 			req.claimed = pid
 			return s.resume(ctx, pid, offset)
@@ -293,7 +293,7 @@ func (s *Socket) accept() error {
 	err := s.client.sendPacket(p)
 	s.mu.Unlock()
 	s.ns.sockets.Add(1)
-	s.client.joined()
+	s.client.endTimeout()
 	if h := s.client.server.options.Hooks.Connected; h != nil {
 		h(s)
 	}

@@ -30,7 +30,7 @@ func (s *Socket) Handshake() *Handshake {
 	h := &Handshake{
 		Headers: c.Headers(),
 		Query:   make(map[string]string, len(query)),
-		Auth:    json.RawMessage(s.auth),
+		Auth:    json.RawMessage(s.auth()),
 		Address: c.RemoteAddr(),
 		Time:    c.Opened(),
 		Secure:  c.Secure(),

@@ -20,7 +20,7 @@ func (s *Socket) run(req *connectRequest) {
 	if req != nil {
 		if instead := s.connect(req); instead != nil {
 			s.client.server.tasks.begin()
-			again := &connectRequest{name: req.name, auth: json.RawMessage(s.auth), fresh: s.ns, claimed: req.claimed, secrets: req.secrets}
+			again := &connectRequest{name: req.name, auth: json.RawMessage(s.auth()), fresh: s.ns, claimed: req.claimed, secrets: req.secrets}
 			s.client.conn.Go(func() { instead.run(again) })
 			return
 		}

@@ -71,7 +71,7 @@ func (ns *Namespace) OnMove(pack func(*Socket) ([]byte, error), unpack func(*Soc
 // handled, for as long as ctx lasts, then nothing more is sent. It returns what
 // Adopt needs. After an error the connection must be closed.
 func (c *Client) Pack(ctx context.Context) ([]byte, error) {
-	if c.awaiting != nil {
+	if c.partial != nil {
 		return nil, fmt.Errorf("%w: attachments are to come", errCannotMove)
 	}
 	m := moved{Msgpack: c.msgpack}
@@ -95,10 +95,8 @@ func (c *Client) Pack(ctx context.Context) ([]byte, error) {
 			m.Left = append(m.Left, name)
 		}
 	}
-	timeout := c.timeout
-	c.timeout = nil
 	c.mu.Unlock()
-	c.server.deadlines.remove(timeout)
+	c.endTimeout()
 	return json.Marshal(m)
 }
 
@@ -114,7 +112,7 @@ func (s *Socket) pack(ctx context.Context) (movedSocket, error) {
 	s.last = s.last.Max(srv.position())
 	s.broken, s.moving = true, true
 	x := movedSocket{
-		Namespace: s.ns.name, ID: s.id, PID: s.owner.PID, Lent: s.lent, User: s.user, Auth: s.auth,
+		Namespace: s.ns.name, ID: s.id, PID: s.owner.PID, Lent: s.lent, User: s.user, Auth: s.authLocked(),
 		View: s.view, Offsets: s.offsets, Last: s.last,
 	}
 	data := s.data
@@ -235,7 +233,7 @@ func (s *Server) Adopt(ctx context.Context, conn Conn, state []byte, tell func(w
 	}
 	if len(m.Sockets) == 0 {
 		c.mu.Lock()
-		c.timeout = s.deadlines.add(s.options.ConnectTimeout, func() { c.conn.Close(string(ReasonForcedServerClose)) })
+		c.early = &early{timeout: c.connectTimeout()}
 		c.mu.Unlock()
 	}
 	for i := range m.Sockets {
@@ -255,9 +253,10 @@ func (c *Client) adopt(ctx context.Context, x *movedSocket, tell func([]byte)) e
 		return err
 	}
 	s := &Socket{
-		client: c, ns: ns, id: x.ID, user: x.User, auth: x.Auth, view: x.View, offsets: x.Offsets,
+		client: c, ns: ns, id: x.ID, user: x.User, view: x.View, offsets: x.Offsets,
 		recovered: true, lent: x.Lent, running: true, holds: 1, last: x.Last,
 	}
+	s.setAuth(x.Auth)
 	c.mu.Lock()
 	c.storeLocked(x.Namespace, s)
 	c.mu.Unlock()

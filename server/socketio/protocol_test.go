@@ -439,7 +439,7 @@ func TestV4OtherNamespaceWaitsForRoot(t *testing.T) {
 	eventually(t, "waiting", func() bool {
 		p.client.mu.Lock()
 		defer p.client.mu.Unlock()
-		return p.client.undecided != nil && len(p.client.undecided.waiting) == 1
+		return p.client.early != nil && len(p.client.early.waiting) == 1
 	})
 	close(gate)
 	p.want("0", "0/chat,")

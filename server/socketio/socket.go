@@ -23,11 +23,11 @@ type Socket struct {
 	id        string
 	owner     adapter.Owner // PID "" when there is no session record
 	user      string
-	auth      string // JSON
 	view      View
 	recovered bool
 	offsets   bool // events carry offsets
 	lent      bool // the session record was only made to move (move.go)
+	emptyAuth bool // setAuth was given an empty object
 
 	// Owned by the running goroutine (inbox.go).
 	added   bool // the adapter knows the socket
@@ -56,6 +56,35 @@ type more struct {
 	// connecting is set from the request until OnConnect has returned.
 	connecting *connectRequest
 	value      any
+	auth       string // JSON; not of emptyAuth
+}
+
+// setAuth keeps what came with the CONNECT, without its secrets. Of many clients
+// that is nothing, or an empty object.
+func (s *Socket) setAuth(auth string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.emptyAuth = auth == "{}"; s.emptyAuth {
+		auth = ""
+	}
+	s.changeLocked(func(m *more) { m.auth = auth })
+}
+
+// auth is what setAuth was given.
+func (s *Socket) auth() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.authLocked()
+}
+
+func (s *Socket) authLocked() string {
+	switch {
+	case s.emptyAuth:
+		return "{}"
+	case s.more == nil:
+		return ""
+	}
+	return s.more.auth
 }
 
 type socketState uint8
