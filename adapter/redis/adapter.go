@@ -215,20 +215,6 @@ func (a *Adapter) Status() adapter.Status {
 	return adapter.Status{Ready: true, Warnings: a.warnings()}
 }
 
-// warnings are those of all lanes, each once.
-func (a *Adapter) warnings() (all []string) {
-	for _, l := range a.lanes {
-		l.mu.Lock()
-		for _, w := range l.warnings {
-			if !slices.Contains(all, w) {
-				all = append(all, w)
-			}
-		}
-		l.mu.Unlock()
-	}
-	return all
-}
-
 // Close implements adapter.Adapter. Appends under way are sent; sessions and
 // presence stay in the store until the lease has run out, so that clients come
 // back elsewhere as if nothing was.

@@ -1,12 +1,8 @@
 package redis
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // inspect looks at how a lane's primary is set, when a link begins and at each
@@ -25,53 +21,36 @@ func (l *lane) inspect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found := l.a.o.advice(readInfo(text))
+	found := slices.DeleteFunc((&facts{&l.a.o, readInfo(text)}).judge(), func(f Finding) bool {
+		return f.Verdict == Fine || f.Verdict == Unknown || f.choice
+	})
 	l.mu.Lock()
 	before := l.warnings
 	l.warnings = found
 	l.mu.Unlock()
-	for _, w := range found {
-		if !slices.Contains(before, w) {
-			l.a.o.Logger.Warn("Redis is not set as it should be", "lane", l.n, "what", w)
+	for _, f := range found {
+		if !slices.ContainsFunc(before, f.same) {
+			l.a.o.Logger.Warn("Redis is not set as it should be", "lane", l.n, "what", f.Subject, "found", f.Text, "advice", f.Advice)
 		}
 	}
 	return nil
 }
 
-// readInfo reads the answer to INFO.
-func readInfo(text string) map[string]string {
-	out := make(map[string]string)
-	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
-		if name, value, ok := strings.Cut(s.Text(), ":"); ok {
-			out[name] = value
-		}
-	}
-	return out
-}
+// same: figures in the text change by themselves.
+func (f Finding) same(x Finding) bool { return f.Subject == x.Subject && f.Advice == x.Advice }
 
-// advice is what is wrong with a Redis of which INFO says this. What a service
-// does not tell is not complained of.
-func (o *Options) advice(info map[string]string) (all []string) {
-	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	if v := info["redis_version"]; v != "" {
-		major, _, _ := strings.Cut(v, ".")
-		if n, err := strconv.Atoi(major); err == nil && n < leastMajor {
-			say("version %s: 7.0 or later is needed", v)
+// warnings are those of all lanes, each once.
+func (a *Adapter) warnings() (all []string) {
+	var seen []Finding
+	for _, l := range a.lanes {
+		l.mu.Lock()
+		for _, f := range l.warnings {
+			if !slices.ContainsFunc(seen, f.same) {
+				seen = append(seen, f)
+				all = append(all, f.Subject+": "+f.Text+": "+f.Advice)
+			}
 		}
-	}
-	if p := info["maxmemory_policy"]; p != "" && p != "noeviction" {
-		say("maxmemory-policy is %s: rooms and sessions may vanish without a word; set noeviction", p)
-	}
-	if info["maxmemory"] == "0" {
-		say("maxmemory is not set: a Redis that is full is killed, instead of refusing")
-	}
-	if o.AckReplicas > 0 {
-		if n, err := strconv.Atoi(info["connected_slaves"]); err == nil && n < o.AckReplicas {
-			say("log.ack_replicas is %d, and it has %d replicas: every message is refused", o.AckReplicas, n)
-		}
-	}
-	if info["aof_enabled"] == "0" {
-		say("appendonly is no: what was acknowledged is lost when it is killed")
+		l.mu.Unlock()
 	}
 	return all
 }

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,34 +11,13 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Verdict is what a finding means for a fleet on this Redis.
-type Verdict uint8
-
-const (
-	Fine     Verdict = iota
-	Unknown          // the service does not tell (CONFIG is refused on Memorystore)
-	Doubtful         // works, and promises less than it could
-	Wrong            // a fleet would not work, or would lose what it acknowledged
-)
-
-// Finding is one fact about a Redis.
-type Finding struct {
-	Subject string // what was looked at: "eviction"
-	Verdict Verdict
-	Text    string // what was found, on one line, without secrets
-	Advice  string // what to change; "" when fine
-}
-
 // What Diagnose asks of a Redis.
 const (
-	leastMajor   = 7 // of the version
 	rounds       = 25
 	slowRound    = 5 * time.Millisecond // a median above it makes every message slow
 	brokenRound  = time.Second          // a link is lost after a beat and 3 s
 	skewed       = time.Second
-	nodeNeeds    = 20 // connections of a node on a single Redis: see Options.Connections
 	smallBuffer  = 1 << 20
-	nearlyFull   = 0.85
 	diagnoseKeys = time.Minute // what the trial leaves behind if it is cut off
 )
 
@@ -100,10 +78,7 @@ type diagnosis struct {
 }
 
 func (d *diagnosis) add(subject string, v Verdict, text, advice string) {
-	if v == Fine {
-		advice = ""
-	}
-	d.findings = append(d.findings, Finding{subject + d.where, v, text, advice})
+	d.findings = append(d.findings, Finding{Subject: subject + d.where, Verdict: v, Text: text, Advice: advice})
 }
 
 func (d *diagnosis) primary(ctx context.Context, lane int) {
@@ -122,97 +97,15 @@ func (d *diagnosis) primary(ctx context.Context, lane int) {
 		d.add("INFO", Wrong, d.conn.redact(err).Error(), "allow INFO to this user (ACL: +info): every message compares master_replid")
 	} else {
 		d.info = readInfo(text)
-		d.about()
+		for _, f := range (&facts{&d.o, d.info}).judge() {
+			d.add(f.Subject, f.Verdict, f.Text, f.Advice)
+		}
 	}
 	d.configured(ctx)
 	d.pace(ctx)
 	d.trial(ctx, lane)
 	if lane == 0 {
 		d.lanes(ctx)
-	}
-}
-
-func (d *diagnosis) number(name string) int64 {
-	n, _ := strconv.ParseInt(d.info[name], 10, 64)
-	return n
-}
-
-// about judges what INFO says.
-func (d *diagnosis) about() {
-	version := d.info["redis_version"]
-	major, _, _ := strings.Cut(version, ".")
-	if n, err := strconv.Atoi(major); err != nil || n < leastMajor {
-		d.add("version", Wrong, cmp.Or(version, "not said"), "7.0 or later is needed")
-	} else {
-		d.add("version", Fine, version, "")
-	}
-	if id := d.info["master_replid"]; len(id) != 40 {
-		d.add("master_replid", Wrong, "INFO does not show it", "a restarted Redis could not be told from one that lost messages: use a service whose INFO replication shows master_replid")
-	} else {
-		d.add("master_replid", Fine, "shown", "")
-	}
-	if role := d.info["role"]; role != "master" {
-		d.add("role", Wrong, cmp.Or(role, "not said"), "redis.url must lead to the primary: use redis+sentinel:// or redis+cluster:// where it moves")
-	} else {
-		d.add("role", Fine, "primary", "")
-	}
-	d.memory()
-	d.persistence()
-	d.clients()
-}
-
-func (d *diagnosis) memory() {
-	switch policy := d.info["maxmemory_policy"]; policy {
-	case "noeviction":
-		d.add("eviction", Fine, policy, "")
-	case "":
-		d.add("eviction", Unknown, "INFO does not tell maxmemory_policy", "make sure that it is noeviction")
-	default:
-		d.add("eviction", Wrong, policy, "set maxmemory-policy noeviction: otherwise a full Redis drops rooms and sessions in silence (Memorystore: --redis-config maxmemory-policy=noeviction)")
-	}
-	used, limit := d.number("used_memory"), d.number("maxmemory")
-	switch {
-	case limit == 0:
-		d.add("memory", Doubtful, fmt.Sprintf("%d MiB used, no maxmemory", used>>20), "set maxmemory to three quarters of the machine: a full Redis then refuses instead of being killed")
-	case float64(used) > nearlyFull*float64(limit):
-		d.add("memory", Wrong, fmt.Sprintf("%d of %d MiB used", used>>20, limit>>20), "give Redis more memory, or lower log.max_messages or log.max_age: when it is full, messages are refused")
-	default:
-		d.add("memory", Fine, fmt.Sprintf("%d of %d MiB used", used>>20, limit>>20), "")
-	}
-}
-
-func (d *diagnosis) persistence() {
-	replicas := d.number("connected_slaves")
-	guarded := d.o.AckReplicas > 0 && replicas >= int64(d.o.AckReplicas)
-	switch on := d.info["aof_enabled"] == "1"; {
-	case on && d.info["aof_last_write_status"] != "ok":
-		d.add("append-only file", Wrong, "its last write failed", "see Redis's log: the disk is full or broken")
-	case on:
-		d.add("append-only file", Fine, "on", "")
-	case guarded:
-		d.add("append-only file", Fine, "off; replicas confirm each message", "")
-	default:
-		d.add("append-only file", Doubtful, "off", "set appendonly yes (Memorystore: --persistence-mode or a Standard tier with log.ack_replicas 1): a killed Redis loses what was acknowledged; members are told of it")
-	}
-	switch {
-	case replicas < int64(d.o.AckReplicas):
-		d.add("replicas", Wrong, fmt.Sprintf("%d connected, log.ack_replicas is %d", replicas, d.o.AckReplicas), "connect replicas or lower log.ack_replicas: as it is, every message is refused")
-	case replicas > 0 && d.o.AckReplicas == 0:
-		d.add("replicas", Doubtful, fmt.Sprintf("%d connected, none need confirm", replicas), "set log.ack_replicas 1 if a failover shall lose nothing that was acknowledged")
-	default:
-		d.add("replicas", Fine, fmt.Sprintf("%d connected, %d must confirm", replicas, d.o.AckReplicas), "")
-	}
-}
-
-func (d *diagnosis) clients() {
-	limit, now := d.number("maxclients"), d.number("connected_clients")
-	switch {
-	case limit == 0:
-		d.add("connections", Unknown, fmt.Sprintf("%d in use, the limit is not told", now), fmt.Sprintf("see that maxclients is %d for each node", nodeNeeds))
-	case limit-now < nodeNeeds:
-		d.add("connections", Wrong, fmt.Sprintf("%d of %d in use", now, limit), fmt.Sprintf("raise maxclients: each node needs up to %d", nodeNeeds))
-	default:
-		d.add("connections", Fine, fmt.Sprintf("%d of %d in use: enough for %d more nodes", now, limit, (limit-now)/nodeNeeds), "")
 	}
 }
 

@@ -56,7 +56,7 @@ type lane struct {
 	steady      time.Time // since when no beat has failed; zero when the last did
 	reason      string    // why the link is not live, for the status
 	beatErr     string    // why the last beat failed
-	warnings    []string  // what inspect has found
+	warnings    []Finding // what inspect has found
 }
 
 type linkState uint8

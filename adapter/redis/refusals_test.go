@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -373,7 +374,7 @@ func TestWarnings(t *testing.T) {
 	s := ownServer(t, "--maxmemory-policy", "allkeys-lru")
 	var log lockedBuffer
 	a := newFleet(t, s.addr, 1, Options{AckReplicas: 1, Audit: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))}).nodes[0]
-	wrong := []string{"maxmemory-policy is allkeys-lru", "maxmemory is not set", "log.ack_replicas is 1, and it has 0 replicas"}
+	wrong := []string{"allkeys-lru", "no maxmemory", "0 connected, log.ack_replicas is 1"}
 	said := func() string { return strings.Join(a.Status().Warnings, "\n") }
 	for _, w := range wrong {
 		until(t, w, func() bool { return strings.Contains(said(), w) && strings.Contains(log.String(), w) })
@@ -396,20 +397,42 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-func TestAdvice(t *testing.T) {
-	good := "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory:100\r\nmaxmemory_policy:noeviction\r\n# Replication\r\nconnected_slaves:2\r\naof_enabled:1\r\n"
-	o := Options{AckReplicas: 2}
-	if got := o.advice(readInfo(good)); len(got) > 0 {
+// TestFacts holds each thing that INFO can show to be wrong, and what a service
+// does not tell to be unknown.
+func TestFacts(t *testing.T) {
+	good := "redis_version:7.0.15\r\nmaxmemory:100\r\nused_memory:10\r\nmaxmemory_policy:noeviction\r\nrole:master\r\nmaster_replid:" + strings.Repeat("a", 40) +
+		"\r\nconnected_slaves:2\r\naof_enabled:1\r\naof_last_write_status:ok\r\nmaxclients:10000\r\nconnected_clients:3\r\n"
+	bad := func(text string, acks int) (out []string) {
+		for _, f := range (&facts{&Options{AckReplicas: acks}, readInfo(text)}).judge() {
+			if (f.Verdict == Fine) != (f.Advice == "") {
+				t.Errorf("%+v", f)
+			}
+			if f.Verdict == Wrong || f.Verdict == Doubtful {
+				out = append(out, f.Subject)
+			}
+		}
+		return out
+	}
+	if got := bad(good, 2); len(got) > 0 {
 		t.Errorf("of a good one: %q", got)
 	}
-	for was, is := range map[string]string{
-		"7.0.15": "6.2.14", "noeviction": "volatile-ttl", "maxmemory:100": "maxmemory:0", "slaves:2": "slaves:1", "enabled:1": "enabled:0",
+	for was, want := range map[string]struct{ is, subject string }{
+		"7.0.15": {"6.2.14", "version"}, "noeviction": {"volatile-ttl", "eviction"}, "maxmemory:100": {"maxmemory:0", "memory"},
+		"used_memory:10": {"used_memory:99", "memory"}, "slaves:2": {"slaves:1", "replicas"}, "status:ok": {"status:err", "append-only file"},
+		"role:master": {"role:slave", "role"}, "maxclients:10000": {"maxclients:12", "connections"}, "replid:a": {"replid:", "master_replid"},
 	} {
-		if got := o.advice(readInfo(strings.Replace(good, was, is, 1))); len(got) != 1 {
-			t.Errorf("%s: %q", is, got)
+		if got := bad(strings.Replace(good, was, want.is, 1), 2); !slices.Equal(got, []string{want.subject}) {
+			t.Errorf("%s: %q", want.is, got)
 		}
 	}
-	if got := o.advice(readInfo("")); len(got) > 0 {
+	off := strings.Replace(good, "aof_enabled:1", "aof_enabled:0", 1)
+	if got := bad(off, 2); len(got) > 0 {
+		t.Errorf("without a file, with replicas that confirm: %q", got)
+	}
+	if got := bad(off, 0); !slices.Equal(got, []string{"append-only file", "replicas"}) {
+		t.Errorf("without a file, and nobody confirms: %q", got)
+	}
+	if got := bad("", 2); !slices.Equal(got, []string{"master_replid"}) {
 		t.Errorf("of one that says nothing: %q", got)
 	}
 }
