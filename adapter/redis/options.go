@@ -85,8 +85,11 @@ type Options struct {
 	MaxAsks int
 	// Queue bounds what waits for the sequencer, and what waits for Redis in
 	// each lane, before publishers have to: 4,096. Batch bounds what one
-	// round trip takes along: 256.
+	// round trip takes along: 256, and 1 MiB unless one alone is larger.
 	Queue, Batch int
+	// QueueBytes bounds the bytes of what waits for Redis in each lane: 64 MiB. One
+	// command more may wait, so it may be passed by MaxEntry.
+	QueueBytes int
 	// Buffer bounds the events that a link keeps while it is repaired: 16,384
 	// and 64 MiB; beyond it the repair begins anew.
 	Buffer int
@@ -148,6 +151,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.MaxAsks, 20_000)
 	def(&o.Queue, 4096)
 	def(&o.Batch, 256)
+	def(&o.QueueBytes, 64<<20)
 	def(&o.Buffer, 16_384)
 	def(&o.Connections, 16)
 	if o.Logger == nil {
@@ -162,7 +166,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	for _, n := range []int{
 		o.LogMax, o.MaxEntry, o.MaxRead, o.RecoverablePerRoom, o.MaxReplay, o.MaxSessionData, o.MaxAsks,
-		o.Queue, o.Batch, o.Buffer, o.Connections,
+		o.Queue, o.QueueBytes, o.Batch, o.Buffer, o.Connections,
 	} {
 		if n < 1 {
 			return o, errors.New("redis: a limit is below 1")

@@ -23,7 +23,8 @@ type pipe struct {
 
 	mu     sync.Mutex
 	queue  []*op
-	space  chan struct{} // closed at the next drain; nil while nobody waits
+	bytes  int           // of the queue
+	space  chan struct{} // closed when there is room; nil while nobody waits
 	closed bool
 	// numbers counts the kept emits in the order of the queue.
 	numbers uint64
@@ -52,9 +53,28 @@ type op struct {
 	// wait: a number of replicas must have it.
 	wait     bool
 	deadline time.Time
+	size     int  // of cmd, once queued
 	again    bool // for tests: was sent
 	// done takes the outcome, on the pipe's goroutine; it must not block.
 	done func(v any, err error)
+}
+
+// maxBatchBytes ends a batch: what is ahead of a large one must not wait for its
+// answer too.
+const maxBatchBytes = 1 << 20
+
+// sizeOf is about what a command takes in memory.
+func sizeOf(cmd []any) int {
+	n := 0
+	for _, v := range cmd {
+		switch v := v.(type) {
+		case string:
+			n += len(v)
+		case []byte:
+			n += len(v)
+		}
+	}
+	return n + 32*len(cmd)
 }
 
 func newPipe(l *lane) *pipe {
@@ -71,12 +91,12 @@ func (p *pipe) push(ctx context.Context, o *op) error {
 			p.mu.Unlock()
 			return adapter.ErrClosed
 		}
-		if len(p.queue) < p.l.a.o.Queue {
+		if p.roomLocked() {
 			if o.numbered > 0 {
 				p.numbers++
 				o.cmd[o.numbered] = p.numbers
 			}
-			p.queue = append(p.queue, o)
+			p.addLocked(o)
 			p.mu.Unlock()
 			p.poke()
 			return nil
@@ -94,6 +114,39 @@ func (p *pipe) push(ctx context.Context, o *op) error {
 	}
 }
 
+func (p *pipe) roomLocked() bool {
+	return len(p.queue) < p.l.a.o.Queue && p.bytes < p.l.a.o.QueueBytes
+}
+
+func (p *pipe) addLocked(o *op) {
+	o.size = sizeOf(o.cmd)
+	p.queue = append(p.queue, o)
+	p.bytes += o.size
+}
+
+// takeLocked moves the head of the queue into a batch.
+func (p *pipe) takeLocked(batch []*op) []*op {
+	size, n := 0, 0
+	for _, o := range batch {
+		size += o.size
+	}
+	for n < len(p.queue) && len(batch) < p.l.a.o.Batch {
+		o := p.queue[n]
+		if len(batch) > 0 && size+o.size > maxBatchBytes {
+			break
+		}
+		size += o.size
+		p.bytes -= o.size
+		batch = append(batch, o)
+		n++
+	}
+	clear(p.queue[:n])
+	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+		p.queue = nil
+	}
+	return batch
+}
+
 // pushNow queues an op that must not wait: control messages, of which there
 // are few.
 func (p *pipe) pushNow(o *op) {
@@ -105,7 +158,7 @@ func (p *pipe) pushNow(o *op) {
 		}
 		return
 	}
-	p.queue = append(p.queue, o)
+	p.addLocked(o)
 	p.mu.Unlock()
 	p.poke()
 }
@@ -181,14 +234,8 @@ func (p *pipe) run() {
 	fails := 0
 	for {
 		p.mu.Lock()
-		n := min(len(p.queue), p.l.a.o.Batch-min(len(batch), p.l.a.o.Batch))
-		batch = append(batch, p.queue[:n]...)
-		clear(p.queue[:n])
-		p.queue = p.queue[n:]
-		if len(p.queue) == 0 {
-			p.queue = nil
-		}
-		if p.space != nil && len(p.queue) < p.l.a.o.Queue {
+		batch = p.takeLocked(batch)
+		if p.space != nil && p.roomLocked() {
 			close(p.space)
 			p.space = nil
 		}
@@ -212,7 +259,10 @@ func (p *pipe) run() {
 		fails++
 		batch = p.expire(batch, closed)
 		p.mu.Lock()
-		p.queue = p.expire(p.queue, closed)
+		p.queue, p.bytes = p.expire(p.queue, closed), 0
+		for _, o := range p.queue {
+			p.bytes += o.size
+		}
 		p.mu.Unlock()
 		if fails == 1 && !closed {
 			continue // a new connection may be all it takes
