@@ -177,7 +177,7 @@ func TestSlotMigration(t *testing.T) {
 			return false
 		})
 	}
-	time.Sleep(200 * time.Millisecond)
+	until(t, "messages in the old place again", func() bool { return len(m.texts()) >= 20 })
 	stop()
 	total := w.end()
 	m.wantTexts(total)

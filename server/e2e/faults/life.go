@@ -23,9 +23,12 @@ func rollout(ctx context.Context, w *world) error {
 		if err != nil {
 			return err
 		}
+		var oldLink *relay // a Sentinel's pair has none
 		w.mu.Lock()
-		oldLink := w.links[i]
-		w.servers, w.links = append(w.servers, s), append(w.links, link)
+		w.servers = append(w.servers, s)
+		if link != nil {
+			oldLink, w.links = w.links[i], append(w.links, link)
+		}
 		w.mu.Unlock()
 		if err := s.start(); err != nil {
 			return err
@@ -49,7 +52,9 @@ func rollout(ctx context.Context, w *world) error {
 		w.mu.Lock()
 		delete(w.health, old)
 		w.mu.Unlock()
-		oldLink.close()
+		if oldLink != nil {
+			oldLink.close()
+		}
 		if err := pause(ctx, time.Second); err != nil {
 			return err
 		}
