@@ -169,9 +169,12 @@ type Broadcaster interface {
 	Request(ctx context.Context, e Emit, timeout time.Duration) (Answers, error)
 }
 
-// Answers are the acknowledgements of one broadcast.
+// Answers are the acknowledgements of one broadcast. Which sockets were silent is
+// not told: nodes say how many they ask, as those of the official adapters do,
+// since the ids would cost each broadcast some 20 bytes a socket. Who must know
+// asks FetchSockets, and compares.
 type Answers struct {
-	Expected int
+	Expected int // sockets that were asked, also those of a node that has died since
 	Replies  []Answer
 	// Missing names live nodes that did not answer at all.
 	Missing []string
