@@ -108,7 +108,7 @@ test("connecting says the name, enters the rooms, and only then sends what waits
   assert.deepEqual(seqs(), range(1, 11).map((m) => m.seq));
   assert.deepEqual(chat.outbox.list(), []);
   assert.equal(chat.own.is("own1", 11), true);
-  assert.equal(chat.unread, 0);
+  assert.equal(chat.rooms.unread, 0);
 });
 
 test("coming back without recovery asks for what is missing", async () => {
@@ -204,7 +204,7 @@ test("unread: counted elsewhere and while one reads further up, kept over a relo
   wire.tell("new message", message(11));
   wire.tell("new message", message(12));
   assert.equal(chat.rooms.get("lobby").unread, 2);
-  assert.equal(chat.unread, 2);
+  assert.equal(chat.rooms.unread, 2);
   begin();
   assert.deepEqual([...chat.rooms.keys()], ["lobby", "other"]);
   wire.log.push(...range(11, 12));
@@ -212,7 +212,7 @@ test("unread: counted elsewhere and while one reads further up, kept over a relo
   await wire.up();
   assert.equal(chat.rooms.get("lobby").unread, 2);
   chat.attend(true);
-  assert.equal(chat.unread, 0);
+  assert.equal(chat.rooms.unread, 0);
 });
 
 test("a refused name is asked for again, a refused room says so, an absent store is asked again", async () => {

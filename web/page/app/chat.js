@@ -1,23 +1,20 @@
 // What the page knows and does: it turns the server's events into rooms, and
 // what the person does into requests. It draws nothing.
 
+import { Directory } from "./directory.js";
 import { Own } from "./own.js";
-import { Room } from "./room.js";
+import { Pages } from "./pages.js";
+import { Pointers } from "./pointers.js";
+import { LOBBY, Rooms } from "./rooms.js";
 import { Sender } from "./sender.js";
 
 /** @typedef {import("./connection.js").Listener} Listener */
+/** @typedef {import("./room.js").Room} Room */
 
-export const LOBBY = "lobby";
-
+/** Messages to begin a room with. */
 const PAGE = 50;
-/** Who scrolls wants more at once. */
-const SCROLLED = 100;
 /** Entering again after an absence fetches more than a page, to stay in one piece. */
 const CATCH_UP = 100;
-const MAX_ROOMS = 50;
-const HOLE_PATIENCE = 2000;
-/** The server is told what was read at most this often. */
-const TELL_READ = 500;
 /** The server names at most this many people. */
 const MANY = 100;
 
@@ -40,18 +37,11 @@ export class Chat {
     this.changed = changed;
     this.heard = heard;
     this.own = new Own(keep);
-    /** @type {Map<string, Room>} the rooms that this person is in, in order of entry */
-    this.rooms = new Map();
-    /** @type {RoomSummary[]} the rooms that there are */
-    this.directory = [];
-    this.directoryMore = false;
+    this.rooms = new Rooms(keep);
+    this.active = this.rooms.enter(LOBBY);
     /** The person looks at the end of the active room. */
     this.attentive = true;
     this.recounting = false;
-    /** @type {Set<Room>} whose read pointer the server does not know yet */
-    this.unsaid = new Set();
-    /** This browser has never been in a room before. */
-    this.fresh = keep.read("rooms") === null;
     /** The server did not take the name; "": it did, or was not asked. */
     this.nameRefused = "";
     /** A name must be chosen. With a token the server may know one. */
@@ -64,13 +54,20 @@ export class Chat {
     this.tokenEnds = 0;
     /** The person's own public id; "": not told yet. */
     this.me = String(keep.read("me") ?? "");
-    this.#recall();
-    this.active = this.#room(LOBBY);
 
     this.connection = connect(() => identity.auth, {
       connected: (recovered) => void this.#connected(recovered),
       disconnected: () => this.#disconnected(),
       refused: (code) => (this.tokenWanted = code),
+      changed,
+    });
+    const request = this.connection.request.bind(this.connection);
+    this.directory = new Directory({ ask: (what) => request("rooms", what), changed });
+    this.pointers = new Pointers(this.rooms, request);
+    this.pages = new Pages({
+      online: () => this.connection.state === "connected",
+      ask: (what) => request("history", what),
+      seen: (message) => this.#mine(message),
       changed,
     });
     this.sender = new Sender({
@@ -132,7 +129,7 @@ export class Chat {
   openDirect({ user, username }) {
     if (!user || !this.me || user === this.me) return;
     const name = `@${[user, this.me].sort().join(".")}`;
-    this.#room(name).partner = username;
+    this.rooms.enter(name).partner = username;
     this.open(name);
   }
 
@@ -141,9 +138,9 @@ export class Chat {
    * @param {string} name
    */
   open(name) {
-    this.active = this.#room(name);
+    this.active = this.rooms.enter(name);
     this.attentive = this.active.place.end;
-    this.#remember();
+    this.rooms.remember();
     this.changed();
     if (!this.active.joined && this.connection.state === "connected") void this.#join(this.active);
     else this.attend(this.attentive);
@@ -154,14 +151,14 @@ export class Chat {
     if (room.name === LOBBY) return;
     this.rooms.delete(room.name);
     if (this.active === room) this.open(LOBBY);
-    this.#remember();
+    this.rooms.remember();
     this.changed();
     try {
       await this.connection.request("leave room", { room: room.name });
     } catch {
       // Without a connection there is nothing to leave; the next one does not enter.
     }
-    void this.explore();
+    void this.directory.load();
   }
 
   /**
@@ -228,28 +225,10 @@ export class Chat {
   attend(is) {
     this.attentive = is;
     if (is && document.visibilityState === "visible" && this.active.seen()) {
-      this.#remember();
-      this.#tellRead(this.active);
+      this.rooms.remember();
+      this.pointers.tell(this.active);
       this.changed();
     }
-  }
-
-  /** The page before what is loaded. @param {Room} room */
-  async older(room) {
-    if (!room.timeline.hasOlder) return;
-    await this.#page(room, { before: room.timeline.first, limit: SCROLLED }, (h) => room.timeline.older(h.messages, h.more));
-  }
-
-  /** The page after what is loaded. @param {Room} room */
-  async newer(room) {
-    if (!room.timeline.hasNewer) return;
-    await this.#page(room, { after: room.timeline.last, limit: SCROLLED }, (h) => room.timeline.newer(h.messages, h.more));
-  }
-
-  /** The newest page in place of what is loaded. @param {Room} room */
-  async newest(room) {
-    if (!room.timeline.hasNewer) return;
-    await this.#page(room, { limit: PAGE }, (h) => room.timeline.reset(h.messages, h.more));
   }
 
   /** Asks who is in the active room. */
@@ -262,28 +241,6 @@ export class Chat {
     } catch {
       // What was known is shown on.
     }
-  }
-
-  /**
-   * Asks which rooms there are.
-   * @param {string} [after] the last name that is known, for the next page
-   */
-  async explore(after) {
-    try {
-      const { rooms, more } = await this.connection.request("rooms", after ? { after, limit: PAGE } : { limit: PAGE });
-      this.directory = after ? [...this.directory, ...rooms] : rooms;
-      this.directoryMore = more === true && this.directory.length < 1000;
-      this.changed();
-    } catch {
-      // What was known is shown on.
-    }
-  }
-
-  /** @returns {number} unread messages in all rooms */
-  get unread() {
-    let sum = 0;
-    for (const room of this.rooms.values()) sum += room.unread;
-    return sum;
   }
 
   #listen() {
@@ -301,7 +258,7 @@ export class Chat {
     on("joined room", ({ room }) => this.#enter(room));
     on("left room", ({ room }) => this.#leftElsewhere(room));
     on("direct message", (news) => {
-      const room = this.rooms.get(news.room) ?? this.#room(news.room);
+      const room = this.rooms.get(news.room) ?? this.rooms.enter(news.room);
       if (news.user !== this.me) room.partner = news.username;
       if (room.read < 0) room.read = news.user === this.me ? news.seq : news.seq - 1;
       this.#enter(news.room, () => {
@@ -351,43 +308,6 @@ export class Chat {
   }
 
   /**
-   * Soon, and only the last of several.
-   * @param {Room} room
-   */
-  #tellRead(room) {
-    const waits = this.unsaid.size > 0;
-    this.unsaid.add(room);
-    if (waits) return;
-    setTimeout(() => {
-      for (const one of this.unsaid) {
-        if (one.read > 0) this.connection.request("read", { room: one.name, seq: one.read }).catch(() => {}); // the next one says it
-      }
-      this.unsaid.clear();
-    }, TELL_READ);
-  }
-
-  /** Asks where the person has read, on whichever device, and which direct rooms there are. */
-  async #pointers() {
-    try {
-      for (let after = "", more = true; more; ) {
-        const page = await this.connection.request("rooms", { mine: true, after, limit: PAGE });
-        for (const { room: name, read, unread, with: other } of /** @type {RoomSummary[]} */ (page.rooms)) {
-          const known = this.rooms.get(name);
-          if (!known && !(other && unread) && !this.fresh) continue;
-          if (!known && this.rooms.size >= MAX_ROOMS) continue;
-          const room = known ?? this.#room(name);
-          if (read !== undefined) room.read = Math.max(room.read, read);
-        }
-        more = page.more === true && page.rooms.length > 0;
-        after = page.rooms.at(-1)?.room ?? "";
-      }
-      this.fresh = false;
-    } catch {
-      // What this browser remembers stands.
-    }
-  }
-
-  /**
    * Names and number went apart, as when news were lost with a connection: ask,
    * though not every member at the same instant.
    * @param {Room | undefined} room
@@ -406,8 +326,8 @@ export class Chat {
    * @param {() => void} [entered]
    */
   #enter(name, entered) {
-    const room = this.#room(name);
-    this.#remember();
+    const room = this.rooms.enter(name);
+    this.rooms.remember();
     this.changed();
     if (!room.joined && this.connection.state === "connected") void this.#join(room).then(entered);
   }
@@ -432,7 +352,7 @@ export class Chat {
         this.me = answer.user;
         this.keep.write("me", this.me);
       }
-      for (const known of answer.rooms ?? []) if (typeof known === "string") this.#room(known);
+      for (const known of answer.rooms ?? []) if (typeof known === "string") this.rooms.enter(known);
     } catch (error) {
       const { code, retryable } = /** @type {Refusal} */ (error);
       if (retryable) {
@@ -446,7 +366,7 @@ export class Chat {
       this.changed();
       return;
     }
-    await this.#pointers();
+    await this.pointers.load();
     // The room in front of the person first.
     for (const room of new Set([this.active, ...this.rooms.values()])) {
       if (!(recovered && room.joined)) await this.#join(room);
@@ -454,7 +374,7 @@ export class Chat {
     if (recovered) void this.who();
     if (this.connection.state !== "connected") return;
     this.sender.start();
-    void this.explore();
+    void this.directory.load();
   }
 
   #disconnected() {
@@ -500,7 +420,7 @@ export class Chat {
     if (room.timeline.add([message]).length === 0) return;
     room.typing.delete(message.username);
     if (room.direct) this.#introduce(room, [message]);
-    if (room.timeline.hole()) setTimeout(() => this.#fill(room), HOLE_PATIENCE);
+    this.pages.mend(room);
     if (!mine) {
       if (message.seq > room.read) room.unread++;
       this.heard(room, message);
@@ -537,61 +457,6 @@ export class Chat {
     const other = people.findLast(({ user }) => user !== undefined && user !== this.me);
     if (!other || other.username === room.partner) return;
     room.partner = other.username;
-    this.#remember();
-  }
-
-  /** @param {Room} room */
-  async #fill(room) {
-    const hole = room.timeline.hole();
-    if (!hole || room.loading) return;
-    await this.#page(room, { after: hole.after, limit: PAGE }, (h) => room.timeline.fill(hole, h.messages));
-  }
-
-  /**
-   * @param {Room} room
-   * @param {object} what
-   * @param {(history: History) => void} take
-   */
-  async #page(room, what, take) {
-    if (room.loading || this.connection.state !== "connected") return;
-    room.loading = true;
-    this.changed();
-    try {
-      const history = await this.connection.request("history", { room: room.name, ...what });
-      for (const message of history.messages) this.#mine(message);
-      take(history);
-      room.timeline.remove(history.removed ?? []);
-    } catch {
-      // Scrolling asks again.
-    }
-    room.loading = false;
-    this.changed();
-  }
-
-  /** @param {string} name */
-  #room(name) {
-    let room = this.rooms.get(name);
-    if (!room) {
-      room = new Room(name);
-      this.rooms.set(name, room);
-    }
-    return room;
-  }
-
-  #recall() {
-    this.#room(LOBBY);
-    const known = this.keep.read("rooms");
-    if (!Array.isArray(known)) return;
-    for (const { name, read, partner } of known.slice(0, MAX_ROOMS)) {
-      if (typeof name !== "string") continue;
-      const room = this.#room(name);
-      room.read = Number.isSafeInteger(read) ? read : -1;
-      room.partner = typeof partner === "string" ? partner : "";
-    }
-  }
-
-  #remember() {
-    const known = [...this.rooms.values()].map(({ name, read, partner }) => ({ name, read, partner }));
-    this.keep.write("rooms", known.slice(0, MAX_ROOMS));
+    this.rooms.remember();
   }
 }

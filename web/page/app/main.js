@@ -50,7 +50,7 @@ const chat = new Chat({
 });
 
 const text = byID("text", HTMLTextAreaElement);
-const panels = new Panels((panel) => void (panel === "people" ? chat.who() : chat.explore()));
+const panels = new Panels((panel) => void (panel === "people" ? chat.who() : chat.directory.load()));
 const find = new Find();
 const moderation = new Moderation(chat);
 const messages = new Messages(chat, find, (message) => moderation.removal(message));

@@ -213,8 +213,8 @@ export class Messages {
   #more(room) {
     const { scroll } = this;
     if (room.loading) return;
-    if (scroll.scrollTop < NEAR && room.timeline.hasOlder) void this.chat.older(room);
-    else if (scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR && room.timeline.hasNewer) void this.chat.newer(room);
+    if (scroll.scrollTop < NEAR && room.timeline.hasOlder) void this.chat.pages.older(room);
+    else if (scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR && room.timeline.hasNewer) void this.chat.pages.newer(room);
   }
 
   /** @param {import("../room.js").Room} room */
@@ -225,7 +225,7 @@ export class Messages {
   }
 
   async #newest() {
-    if (this.room) await this.chat.newest(this.room);
+    if (this.room) await this.chat.pages.newest(this.room);
     this.toEndNow();
   }
 

@@ -15,7 +15,7 @@ export class Rooms {
     this.others = byID("other-rooms", HTMLElement);
     this.none = byID("no-other-rooms", HTMLElement);
     this.more = byID("more-rooms", HTMLButtonElement);
-    this.more.addEventListener("click", () => void chat.explore(chat.directory.at(-1)?.room));
+    this.more.addEventListener("click", () => void chat.directory.next());
     const form = byID("room-form", HTMLFormElement);
     const name = byID("room-name", HTMLInputElement);
     form.addEventListener("submit", (event) => {
@@ -57,7 +57,7 @@ export class Rooms {
         };
       }),
     );
-    const others = this.chat.directory.filter(({ room }) => !this.chat.rooms.has(room));
+    const others = this.chat.directory.rooms.filter(({ room }) => !this.chat.rooms.has(room));
     reconcile(
       this.others,
       others.map(({ room, numUsers }) => ({
@@ -74,15 +74,15 @@ export class Rooms {
       })),
     );
     this.none.hidden = others.length > 0;
-    this.more.hidden = !this.chat.directoryMore;
+    this.more.hidden = !this.chat.directory.more;
     const title = byID("room-title", HTMLElement);
     say(title, this.chat.active.title);
     title.classList.toggle("direct", this.chat.active.direct);
-    const elsewhere = this.chat.unread - this.chat.active.unread;
+    const elsewhere = this.chat.rooms.unread - this.chat.active.unread;
     const badge = byID("elsewhere", HTMLElement);
     badge.hidden = elsewhere === 0;
     say(badge, elsewhere > 99 ? "99+" : String(elsewhere));
-    document.title = this.chat.unread > 0 ? `(${this.chat.unread}) ${w.appName}` : `${this.chat.active.title} · ${w.appName}`;
+    document.title = this.chat.rooms.unread > 0 ? `(${this.chat.rooms.unread}) ${w.appName}` : `${this.chat.active.title} · ${w.appName}`;
   }
 
   /** @param {string} room */
