@@ -157,3 +157,41 @@ func (s *stream) dropLogLocked(l *roomLog) {
 		s.logNames[l.namespace] = names
 	}
 }
+
+// applyLocked makes a committed batch visible.
+func (s *stream) applyLocked(b *batch, fresh map[roomKey]*roomLog) {
+	for _, l := range fresh {
+		s.addLogLocked(l)
+	}
+	for l, h := range b.heads {
+		l.head = *h
+	}
+	for _, l := range b.dropped {
+		s.dropLogLocked(l)
+	}
+}
+
+func (s *stream) countLogs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.logs)
+}
+
+func (s *stream) forgottenPos() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.forgotten
+}
+
+// agedLogs returns the rooms that may hold entries from before a time.
+func (s *stream) agedLogs(old int64) []view {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []view
+	for _, l := range s.logs {
+		if l.head.firstAt < old {
+			out = append(out, view{log: l, head: l.head})
+		}
+	}
+	return out
+}

@@ -182,3 +182,28 @@ func ms(l *latency) string {
 	}
 	return fmt.Sprintf("; p50 %.2f, p90 %.2f, p99 %.2f, p99.9 %.2f, most %.1f ms", l.P50, l.P90, l.P99, l.P999, l.Max)
 }
+
+// counts of the whole run, but for Deliveries, Sent and Actions, which count
+// the measured time.
+type counts struct {
+	Connects       int            `json:"connects"`
+	Reconnects     int            `json:"reconnects"`
+	Recovered      int            `json:"recovered"`
+	Joins          int            `json:"joins"`
+	Leaves         int            `json:"leaves"`
+	Sent           int            `json:"sent"`
+	Acked          int            `json:"acked"`
+	Deliveries     int            `json:"deliveries"`
+	Typing         int            `json:"typing"`
+	Scrolls        int            `json:"scrolls"`
+	Drops          int            `json:"drops"`
+	Unavailable    int            `json:"answered_retryable"`
+	Refused        map[string]int `json:"refused"`
+	Closed         map[string]int `json:"closed"`
+	Unexpected     int            `json:"closed_unexpectedly"`
+	Unproven       int            `json:"joins_unproven"` // missed more than one answer holds
+	Away           int            `json:"away_at_the_end"`
+	connectsTick   int            // since the last sample
+	deliveriesTick int
+	sentTick       int
+}
