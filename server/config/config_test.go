@@ -326,8 +326,8 @@ func TestRefusals(t *testing.T) {
 		{"config without value", "", nil, []string{"--config"}, `--config: needs a value`},
 		{"help with a value", "", nil, []string{"--help=x"}, `--help: allowed is true or false`},
 		{"bad syntax", "", nil, []string{"--=x"}, `flags: …; --help lists the settings`},
-		{"argument", "", nil, []string{"serve"}, `argument: "serve" is not allowed: settings are given as --name value, and one of apikey, doctor, healthcheck, password, version may stand before them; --help lists all`},
-		{"two commands", "", nil, []string{"doctor", "version"}, `argument: "version" is not allowed: settings are given as --name value, and one of apikey, doctor, healthcheck, password, version may stand before them; --help lists all`},
+		{"argument", "", nil, []string{"serve"}, `argument: "serve" is not allowed: settings are given as --name value, and one of apikey, doctor, healthcheck, password, plan, version may stand before them; --help lists all`},
+		{"two commands", "", nil, []string{"doctor", "version"}, `argument: "version" is not allowed: settings are given as --name value, and one of apikey, doctor, healthcheck, password, plan, version may stand before them; --help lists all`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -180,7 +180,7 @@ func parse(flags *pflag.FlagSet, args []string) (Request, error) {
 	}
 	if !ok || flags.NArg() > 1 {
 		return Run, &Error{"argument", fmt.Sprintf("%q is not allowed: settings are given as --name value, and one of %s may stand before them; --help lists all",
-			flags.Arg(flags.NArg()-1), strings.Join(slices.Sorted(maps.Keys(commands)), ", "))}
+			flags.Arg(flags.NArg()-1), strings.Join(words(), ", "))}
 	}
 	for name, request := range map[string]Request{"help": Help, "version": Version, "print-config": Print} {
 		if on, err := flags.GetBool(name); err == nil && on {
@@ -188,6 +188,14 @@ func parse(flags *pflag.FlagSet, args []string) (Request, error) {
 		}
 	}
 	return command, nil
+}
+
+// words are the commands by name, with the one that has flags of its own: main
+// takes it before settings are read.
+func words() []string {
+	all := append(slices.Collect(maps.Keys(commands)), "plan")
+	slices.Sort(all)
+	return all
 }
 
 func flagError(err error) error {

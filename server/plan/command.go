@@ -68,7 +68,7 @@ func Command(args []string, w io.Writer) error {
 		f.Func(n.name, "", func(text string) error {
 			v, err := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
 			if err != nil || !(v >= n.least && v <= n.most) {
-				return fmt.Errorf("allowed is a number from %g to %g", n.least, n.most)
+				return fmt.Errorf("allowed is a number from %s to %s", group(n.least), group(n.most))
 			}
 			*value = v
 			return nil
@@ -135,7 +135,7 @@ func help(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("Usage: antchat plan --users N --rooms N --rate N [options]\n\nSays what a fleet needs, and what that costs a month (docs/capacity.md).\n\n")
 	for _, n := range numbers {
-		fmt.Fprintf(&b, "  --%-9s %s\n              (from %g to %g, default %s)\n", n.name, n.about, n.least, n.most, group(n.initial))
+		fmt.Fprintf(&b, "  --%-9s %s\n              (from %s to %s, default %s)\n", n.name, n.about, group(n.least), group(n.most), group(n.initial))
 	}
 	b.WriteString("  --keep      how long messages are kept: log.max_age (default 168h)\n" +
 		"  --prices    YAML file of prices; by default the program's own, which are\n              assumptions\n" +
