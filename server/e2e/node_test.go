@@ -25,6 +25,12 @@ func TestInteropLife(t *testing.T) { runNode(t, nil, "interop/life.test.mjs") }
 // TestInteropFair: more clients at once than may connect.
 func TestInteropFair(t *testing.T) { runNode(t, nil, "interop/fair.test.mjs") }
 
+// TestInteropPhone: changes of network, half-open connections, silence.
+func TestInteropPhone(t *testing.T) { runNode(t, nil, "interop/phone.test.mjs") }
+
+// TestInteropBackground: clients that are frozen for longer than a heartbeat.
+func TestInteropBackground(t *testing.T) { runNode(t, nil, "interop/background.test.mjs") }
+
 // TestInteropAuth: tokens, their end, and an issuer's keys.
 func TestInteropAuth(t *testing.T) { runNode(t, nil, "interop/auth.test.mjs") }
 
@@ -52,6 +58,10 @@ func TestInteropChatRoundRobin(t *testing.T) {
 
 func TestInteropRecoveryRoundRobin(t *testing.T) {
 	runNode(t, map[string]string{"ANTCHAT_FLEET": "1"}, "interop/recovery.test.mjs")
+}
+
+func TestInteropPhoneRoundRobin(t *testing.T) {
+	runNode(t, map[string]string{"ANTCHAT_FLEET": "1"}, "interop/phone.test.mjs")
 }
 
 // TestFleetFaults: nodes are killed and Redis is cut off under such clients.

@@ -6,8 +6,8 @@ import net from "node:net";
  * @param {number} port the server's port
  */
 export async function link(port) {
-  /** @type {Set<net.Socket>} */
-  const sockets = new Set();
+  /** @type {Set<{near: net.Socket, far: net.Socket, lost: boolean}>} */
+  const pairs = new Set();
   let up = true;
   let deaf = false; // what the server says is swallowed
   const relay = net.createServer((near) => {
@@ -16,21 +16,26 @@ export async function link(port) {
       return;
     }
     const far = net.connect(port, "127.0.0.1");
+    const pair = { near, far, lost: false };
+    pairs.add(pair);
     for (const [from, to] of [
       [near, far],
       [far, near],
     ]) {
-      sockets.add(from);
       from.setNoDelay(true);
       from.on("data", (data) => {
-        if (!(deaf && from === far)) {
+        if (!pair.lost && !(deaf && from === far)) {
           to.write(data);
         }
       });
       from.on("error", () => {});
       from.on("close", () => {
-        sockets.delete(from);
-        to.destroy();
+        if (!pair.lost) {
+          to.destroy();
+        }
+        if (near.destroyed && far.destroyed) {
+          pairs.delete(pair);
+        }
       });
     }
   });
@@ -41,8 +46,9 @@ export async function link(port) {
     /** Cuts every connection and refuses new ones until mend. */
     cut() {
       up = false;
-      for (const socket of sockets) {
-        socket.destroy();
+      for (const { near, far } of pairs) {
+        near.destroy();
+        far.destroy();
       }
     },
     mend() {
@@ -53,6 +59,27 @@ export async function link(port) {
     deafen() {
       deaf = true;
     },
+    /**
+     * Nothing passes the connections that there are any more, in either
+     * direction, and neither side is told. New ones are as ever.
+     */
+    lose() {
+      for (const pair of pairs) {
+        pair.lost = true;
+      }
+    },
+    /**
+     * A device that changes its network: its own connections break at once, and
+     * the server hears nothing of it. It can connect anew.
+     */
+    change() {
+      for (const pair of pairs) {
+        pair.lost = true;
+        pair.near.destroy();
+      }
+    },
+    /** How many connections only the server still believes in. */
+    halfOpen: () => [...pairs].filter(({ near, far }) => near.destroyed && !far.destroyed).length,
     close() {
       this.cut();
       return new Promise((resolve) => relay.close(resolve));
