@@ -346,7 +346,14 @@ func (s *Session) finish(reason string, e ending) {
 	}
 	transport := s.transportLocked()
 	candidate := s.candidate
-	s.candidate = nil
+	if s.probed && candidate != nil && candidate.w != nil && !e.peer {
+		// Its client may have paused polling, and would take the loss of this
+		// WebSocket for a failed probe and wait for its ping timeout. It completes the
+		// upgrade, and is told then.
+		candidate = nil
+	} else {
+		s.candidate = nil
+	}
 	s.due = s.srv.wheel.clock() + int64(timeout)
 	s.srv.wheel.set(&s.beat, timeout)
 	flush := s.kickLocked(true)

@@ -117,6 +117,11 @@ func (w *webSocket) probing(p Packet) error {
 		return nil
 	case w.probe.probed && p.Type == TypeUpgrade && w.s.take(w):
 		return nil
+	case w.probe.probed && p.Type == TypeUpgrade && w.s.closing():
+		// The client has left polling: nobody comes for the close packet there.
+		w.leave("session closed", ending{})
+		w.s.abort(ReasonTransportClose)
+		return errEnded
 	}
 	w.leave("unexpected packet", ending{frame: prepareClose(ws.StatusPolicyViolation)})
 	return errEnded

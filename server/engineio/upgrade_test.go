@@ -136,6 +136,40 @@ func TestFailedUpgrades(t *testing.T) {
 	}
 }
 
+// A session that the server closes while its client completes the upgrade: the
+// client has paused polling, so it is told on the WebSocket.
+func TestCloseDuringUpgrade(t *testing.T) {
+	for _, eio := range []string{"3", "4"} {
+		h := start(t, engineio.Options{})
+		c := h.poller(eio, "")
+		e := h.session()
+		w := c.upgrading()
+		w.send("2probe")
+		w.expectText("3probe")
+		e.s.Close(engineio.ReasonForcedServerClose)
+		if r := e.reason(t); r != engineio.ReasonForcedServerClose {
+			t.Errorf("reason %q", r)
+		}
+		w.send("5")
+		w.expectClose0()
+		h.eventually("the session is gone", func() bool { return h.Sessions() == 0 })
+	}
+}
+
+// One that still polls is told there, and its WebSocket is closed.
+func TestCloseDuringUpgradeWhilePolling(t *testing.T) {
+	h := start(t, engineio.Options{})
+	c := h.poller("4", "")
+	e := h.session()
+	w := c.upgrading()
+	w.send("2probe")
+	w.expectText("3probe")
+	e.s.Close(engineio.ReasonForcedServerClose)
+	c.expect("1")
+	w.expectEnd()
+	h.eventually("the session is gone", func() bool { return h.Sessions() == 0 })
+}
+
 func TestSecondUpgradeWhileUpgrading(t *testing.T) {
 	h := start(t, engineio.Options{})
 	c := h.poller("4", "")
