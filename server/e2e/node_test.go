@@ -67,6 +67,9 @@ func TestInteropPhoneRoundRobin(t *testing.T) {
 // TestFleetFaults: nodes are killed and Redis is cut off under such clients.
 func TestFleetFaults(t *testing.T) { runNode(t, nil, "interop/fleet.test.mjs") }
 
+// TestRedisAway: nodes before their Redis is there, and when it is killed under them.
+func TestRedisAway(t *testing.T) { runNode(t, nil, "interop/away.test.mjs") }
+
 // TestBrowser runs every test of the page in Chromium.
 func TestBrowser(t *testing.T) {
 	files, err := filepath.Glob("browser/*.test.mjs")

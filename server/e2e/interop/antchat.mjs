@@ -46,8 +46,9 @@ export async function antchat(settings = {}) {
 /**
  * One process.
  * @param {Record<string, string>} settings environment variables
+ * @param {string} started the path that answers when it has started
  */
-export async function process_(settings) {
+export async function process_(settings, started = "/readyz") {
   assert.ok(bin, "ANTCHAT_BIN names no server");
   const port = await freePort();
   const dir = await mkdtemp(join(tmpdir(), "antchat-e2e-"));
@@ -65,12 +66,12 @@ export async function process_(settings) {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on("data", (data) => (log += data));
     }
-    const started = child;
+    const running = child;
     await until(async () => {
-      if (started.exitCode !== null) {
-        throw new Error(`the server ended with code ${started.exitCode}:\n${log}`);
+      if (running.exitCode !== null) {
+        throw new Error(`the server ended with code ${running.exitCode}:\n${log}`);
       }
-      return fetch(`${url}/readyz`).then(
+      return fetch(`${url}${started}`).then(
         (response) => response.ok,
         () => false,
       );

@@ -11,23 +11,50 @@ import { until, within } from "./clients.mjs";
 
 const nodes = 3;
 
-/** A redis-server of its own, which ends with the tests. */
-export async function redis() {
+/**
+ * A redis-server of its own, which ends with the tests. A durable one is not there
+ * before start, and syncs each write to its file.
+ */
+export async function redis({ durable = false } = {}) {
   const port = await freePort();
   const dir = await mkdtemp(join(tmpdir(), "antchat-redis-"));
-  const child = spawn(
-    process.env.ANTCHAT_TEST_REDIS ?? "redis-server",
-    ["--bind", "127.0.0.1", "--port", String(port), "--dir", dir, "--save", "", "--appendonly", "no"],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  );
-  let log = "";
-  child.stdout.on("data", (data) => (log += data));
-  await until(() => {
-    assert.equal(child.exitCode, null, `redis-server ended:\n${log}`);
-    return log.includes("Ready to accept connections");
-  }, () => `redis-server:\n${log}`);
+  const file = durable ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
+  /** @type {import("node:child_process").ChildProcess | undefined} */
+  let child;
+
+  async function start() {
+    const started = spawn(
+      process.env.ANTCHAT_TEST_REDIS ?? "redis-server",
+      ["--bind", "127.0.0.1", "--port", String(port), "--dir", dir, "--save", "", ...file],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    child = started;
+    let log = "";
+    started.stdout.on("data", (data) => (log += data));
+    await until(() => {
+      assert.equal(started.exitCode, null, `redis-server ended:\n${log}`);
+      return log.includes("Ready to accept connections");
+    }, () => `redis-server:\n${log}`);
+  }
+
+  async function kill() {
+    const ending = child;
+    child = undefined;
+    if (ending) {
+      const exited = new Promise((resolve) => ending.once("exit", resolve));
+      ending.kill("SIGKILL");
+      await within(exited, "redis-server to end");
+    }
+  }
+
+  if (!durable) {
+    await start();
+  }
   return {
     url: `redis://127.0.0.1:${port}`,
+    start,
+    /** kill -9; start brings it back from its file. */
+    kill,
     /** Sends one command, as one types it. */
     command: (/** @type {string} */ text) =>
       within(
@@ -42,9 +69,7 @@ export async function redis() {
         text,
       ),
     remove: async () => {
-      const exited = new Promise((resolve) => child.once("exit", resolve));
-      child.kill("SIGKILL");
-      await within(exited, "redis-server to end");
+      await kill();
       await rm(dir, { recursive: true, force: true });
     },
   };
@@ -75,6 +100,21 @@ export async function roundRobin(ports) {
 }
 
 /**
+ * The sum of a metric over the nodes that can be asked.
+ * @param {string[]} addresses of their metrics
+ * @param {string} sample with its labels
+ */
+export async function count(addresses, sample) {
+  let sum = 0;
+  for (const address of addresses) {
+    const text = await fetch(address).then((response) => response.text(), () => "");
+    const line = text.split("\n").find((line) => line.startsWith(`${sample} `));
+    sum += Number(line?.split(" ").at(-1) ?? 0);
+  }
+  return sum;
+}
+
+/**
  * A fleet that looks like one server; see antchat.
  * @param {Record<string, string>} settings
  */
@@ -97,18 +137,10 @@ export async function fleet(settings) {
     store,
     log: () => members.map((m) => m.log()).join("\n"),
     /**
-     * The sum of a metric over the nodes that can be asked.
+     * The sum of a metric over the nodes.
      * @param {string} sample with its labels
      */
-    count: async (sample) => {
-      let sum = 0;
-      for (const address of metrics) {
-        const text = await fetch(address).then((response) => response.text(), () => "");
-        const line = text.split("\n").find((line) => line.startsWith(`${sample} `));
-        sum += Number(line?.split(" ").at(-1) ?? 0);
-      }
-      return sum;
-    },
+    count: (sample) => count(metrics, sample),
     start: () => each((m) => m.start()),
     stop: () => each((m) => m.stop()),
     kill: () => each((m) => m.kill()),
