@@ -16,7 +16,10 @@ TOOLS         := $(CACHE)/tools.env
 LINTER_VERSION := v2.15.0
 LINTER        := $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 
-.PHONY: help run build test lint fuzz alloc bench bench-go bench-check faults soak interop check-js check-deploy setup clean
+# The capacity model's constants, fitted to what was measured, and held against it.
+FIT := $(GO) test -count=1 -v -run 'TestRecords|TestPage' ./server/plan -update
+
+.PHONY: help run build test lint fuzz alloc bench bench-go bench-check growth faults soak interop check-js check-deploy setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,13 +64,18 @@ fuzz: ## every FuzzX for FUZZTIME each (3s)
 bench-go: ## the packages' own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./adapter/... ./server/...
 
-bench: setup ## the whole server beside others; writes docs/benchmarks.md, its plots, the README's figures
+bench: setup ## the whole server beside others; writes docs/benchmarks.md, its plots, the README's figures; fits the capacity model
 	. $(TOOLS); $(GO) run ./server/e2e/bench -record . $(ARGS)
+	$(FIT)
 
 # A run of three, of what matters most. A ratio may be a quarter worse than the
 # recorded one: -tolerance in ARGS.
 bench-check: setup ## measure again; fails if a ratio is worse than in docs/benchmarks.json
 	. $(TOOLS); $(GO) run ./server/e2e/bench -only saturated,paced,many-saturated,many-paced,idle -peers node,antchat,bare -check docs/benchmarks.json $(ARGS)
+
+growth: setup ## cost against size; writes docs/growth.md and its plots, fits the capacity model to them
+	. $(TOOLS); $(GO) run ./server/e2e/bench -growth . -runs 2 -measure 4s $(ARGS)
+	$(FIT)
 
 faults: setup ## kill, cut and pause real servers under load; settings in ARGS, such as ARGS='-only redis-kill'
 	. $(TOOLS); $(GO) run ./server/e2e/faults $(ARGS)

@@ -66,6 +66,10 @@
 // -merge what was measured now replaces that part of the record only.
 // With -check it says which ratios are worse than the recorded ones.
 //
+// With -growth it measures something else: what things cost as they get larger
+// (growth_linux.go has the stages), and writes docs/growth.json, docs/growth.md and
+// its plots. It fails when something grows faster than linearly.
+//
 // Run it from within the repository, after npm ci in server/e2e:
 //
 //	go run ./server/e2e/bench [-runs 3] [-measure 6s] [-only rooms,…] [-peers node,antchat,bare]

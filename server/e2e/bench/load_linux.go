@@ -37,6 +37,7 @@ type load struct {
 	repeated    int
 	latency     *hdr.Histogram // of every delivery, in µs
 	first       *hdr.Histogram // of each message's first delivery
+	last        *hdr.Histogram // of its last
 	acks        *hdr.Histogram // chat: of each message's acknowledgement
 }
 
@@ -69,7 +70,7 @@ type client struct {
 }
 
 func newLoad(revision int, spin bool) (*load, error) {
-	l := &load{revision: revision, size: payloadSize, latency: newHistogram(), first: newHistogram(), acks: newHistogram()}
+	l := &load{revision: revision, size: payloadSize, latency: newHistogram(), first: newHistogram(), last: newHistogram(), acks: newHistogram()}
 	var err error
 	l.swarm, err = swarm.New(l, swarm.Options{Spin: spin})
 	return l, err
@@ -213,6 +214,7 @@ func (l *load) Event(of *swarm.Client, array []byte, now time.Time) {
 		observe(l.first, now.Sub(m.at))
 	}
 	if m.missing--; m.missing == 0 {
+		observe(l.last, now.Sub(m.at))
 		l.outstanding--
 	}
 }
@@ -274,6 +276,7 @@ func (l *load) run(ctx context.Context, o fanOut, measured func() error) (lost i
 			begun = true
 			l.latency.Reset()
 			l.first.Reset()
+			l.last.Reset()
 			l.acks.Reset()
 			l.delivered = 0
 			if err := measured(); err != nil {

@@ -31,6 +31,7 @@ type options struct {
 	profile     string
 	storm       int     // clients of the node that is killed
 	record      string  // directory of the documents to write; "" is none
+	growth      string  // the same directory: measure growth instead
 	merge       bool    // into the record that is there
 	rewrite     string  // the same directory: from the record that is there
 	check       string  // the record to compare with; "" is none
@@ -75,24 +76,32 @@ func parseOptions(args []string) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.runs, "runs", 3, "runs per figure; the median counts")
 	f.DurationVar(&o.measure, "measure", 6*time.Second, "measured time of a run, after 2 s of warm-up")
-	f.StringVar(&only, "only", strings.Join(order, ","), "what to measure")
+	f.StringVar(&only, "only", "", "what to measure: "+strings.Join(order, ",")+"; with -growth "+strings.Join(stageNames(), ",")+" (default all of them)")
 	f.StringVar(&peers, "peers", strings.Join(peerNames(), ","), "which servers to measure; bare only writes ready-made frames")
 	f.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement; with -check as many as in the record")
 	f.IntVar(&o.storm, "storm", 15000, "clients of the node that is killed; a fifth as many are on the others")
 	f.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
 	f.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")
 	f.StringVar(&o.record, "record", "", "the repository's root: write docs/benchmarks.json from this run, and all that is made of it")
-	f.BoolVar(&o.merge, "merge", false, "with -record: only what is measured now (-only, -peers) replaces what is recorded")
+	f.BoolVar(&o.merge, "merge", false, "with -record or -growth: only what is measured now (-only, -peers) replaces what is recorded")
+	f.StringVar(&o.growth, "growth", "", "the repository's root: measure cost against size instead, and write docs/growth.json and all that is made of it; uses -runs and -measure")
 	f.StringVar(&o.rewrite, "rewrite", "", "the repository's root: measure nothing, make the documents of docs/benchmarks.json anew")
 	f.StringVar(&o.check, "check", "", "a record (docs/benchmarks.json): say which ratios are worse now, and fail if any is")
 	f.Float64Var(&o.tolerance, "tolerance", 0.25, "how much worse a ratio may be in -check, as a part of the recorded one")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	o.only, o.peers = strings.Split(only, ","), strings.Split(peers, ",")
+	known := order
+	if o.growth != "" {
+		known = stageNames()
+	}
+	o.only, o.peers = known, strings.Split(peers, ",")
+	if only != "" {
+		o.only = strings.Split(only, ",")
+	}
 	for _, name := range o.only {
-		if _, ok := measurements[name]; !ok {
-			return o, fmt.Errorf("-only: %q is not one of %s", name, strings.Join(order, ", "))
+		if !slices.Contains(known, name) {
+			return o, fmt.Errorf("-only: %q is not one of %s", name, strings.Join(known, ", "))
 		}
 	}
 	for _, name := range o.peers {
@@ -100,8 +109,8 @@ func parseOptions(args []string) (options, error) {
 			return o, fmt.Errorf("-peers: %q is not one of %s", name, strings.Join(peerNames(), ", "))
 		}
 	}
-	if o.merge && o.record == "" {
-		return o, errors.New("-merge: needs -record")
+	if o.merge && o.record == "" && o.growth == "" {
+		return o, errors.New("-merge: needs -record or -growth")
 	}
 	if f.NArg() > 0 || o.runs < 1 || o.measure < time.Second || o.idleClients < firstClients || o.storm < 10 || o.tolerance < 0 {
 		return o, errors.New("see -help")
@@ -181,6 +190,9 @@ func bench(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	if o.growth != "" {
+		return recordGrowth(ctx, root, dir, o)
+	}
 	r, err := o.newRecord(ctx, root)
 	if err != nil {
 		return err
@@ -221,7 +233,14 @@ func rewrite(root string) error {
 	if err != nil {
 		return err
 	}
-	return r.write(root)
+	if err := r.write(root); err != nil {
+		return err
+	}
+	g, err := readGrowth(filepath.Join(root, growthPath))
+	if err != nil {
+		return err
+	}
+	return g.write(root)
 }
 
 // newRecord is one without figures.

@@ -15,7 +15,7 @@ func TestParseOptions(t *testing.T) {
 		t.Errorf("recorded as %q", got)
 	}
 	for _, bad := range [][]string{
-		{"-only", "idel"}, {"-only", ""}, {"-peers", "program"}, {"-runs", "0"}, {"-measure", "10ms"}, {"-idle", "1"},
+		{"-only", "idel"}, {"-only", ","}, {"-only", "joins"}, {"-growth", ".", "-only", "idle"}, {"-peers", "program"}, {"-runs", "0"}, {"-measure", "10ms"}, {"-idle", "1"},
 		{"-tolerance", "-1"}, {"more"}, {"-nothing"}, {"-merge"}, {"-storm", "1"},
 	} {
 		if _, err := parseOptions(bad); err == nil {

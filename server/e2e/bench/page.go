@@ -73,9 +73,9 @@ deliveries at once.
 		node, nodeTarget, bare, bareTarget := row.verdict(byPeer)
 		fmt.Fprintf(&b, " %s | %s | %s | %s |\n", node, nodeTarget, bare, bareTarget)
 	}
-	if anew := r.anew(); len(anew) > 0 {
+	if names := anew(r.Parts); len(names) > 0 {
 		b.WriteString("\nMeasured anew since:\n\n| lines of | servers | commit | date | runs | load average after each |\n| --- | --- | --- | --- | --- | --- |\n")
-		for _, name := range anew {
+		for _, name := range names {
 			p := r.Parts[name]
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %d of %g s | %s |\n", name, strings.Join(p.Peers, ", "), p.Commit, p.Date, p.Runs, p.Seconds, loads(p.Loads))
 		}
@@ -100,9 +100,9 @@ func loads(all []float64) string {
 	return strings.Join(text, ", ")
 }
 
-// anew are the measurements that were made after the whole run, in their order.
-func (r *record) anew() (names []string) {
-	for name, p := range r.Parts {
+// anew are the parts that were measured after the whole run.
+func anew(parts map[string]part) (names []string) {
+	for name, p := range parts {
 		if p.Merged {
 			names = append(names, name)
 		}

@@ -52,9 +52,9 @@ func build(ctx context.Context, root, dir string, names []string) (map[string][]
 			continue
 		case "antchat", "bare":
 		case "program":
-			// With its log and its session records on disk.
+			// With its log and its session records on disk, and nobody to wait for at a stop.
 			module, from = root, "./server"
-			more = []string{"--http.addr", "127.0.0.1", "--http.port", "0", "--logging.level", "warn", "--data.dir"}
+			more = []string{"--http.addr", "127.0.0.1", "--http.port", "0", "--http.drain_window", "0s", "--logging.level", "warn", "--data.dir"}
 		case "load":
 			module, from = root, "./deploy/load"
 		default:

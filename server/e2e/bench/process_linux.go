@@ -70,11 +70,9 @@ func startFleet(ctx context.Context, dir string, n int, redis file, flag string,
 }
 
 func (f *fleet) stop() {
-	for _, s := range f.nodes {
-		s.stop()
-	}
+	stop(f.nodes...)
 	if f.redis != nil {
-		f.redis.stop()
+		stop(f.redis)
 	}
 }
 
@@ -129,7 +127,7 @@ func startRedis(ctx context.Context, keeps file) (*server, error) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	s.stop()
+	stop(s)
 	return nil, errors.New("redis-server does not answer")
 }
 
@@ -157,21 +155,29 @@ func startServer(ctx context.Context, dir string, argv ...string) (*server, erro
 		s.port, err = strconv.Atoi(line[strings.LastIndexFunc(line, func(r rune) bool { return !isDigit(r) })+1:])
 	}
 	if err != nil {
-		s.stop()
+		stop(s)
 		return nil, fmt.Errorf("%s did not say where it listens: %w", argv[0], err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, lines) }() // ends with the process
 	return s, nil
 }
 
-// stop asks first, so that a profile gets written.
-func (s *server) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(3*time.Second, func() { _ = s.cmd.Process.Kill() })
+// stop asks all of them first, so that a profile gets written.
+func stop(all ...*server) {
+	for _, s := range all {
+		_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	}
+	late := time.AfterFunc(3*time.Second, func() {
+		for _, s := range all {
+			_ = s.cmd.Process.Kill() // which says so if it has been waited for
+		}
+	})
 	defer late.Stop()
-	_ = s.cmd.Wait()
-	if s.dir != "" {
-		_ = os.RemoveAll(s.dir)
+	for _, s := range all {
+		_ = s.cmd.Wait()
+		if s.dir != "" {
+			_ = os.RemoveAll(s.dir)
+		}
 	}
 }
 

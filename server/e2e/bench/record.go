@@ -34,7 +34,7 @@ type record struct {
 type part struct {
 	Commit  string    `json:"commit"`
 	Date    string    `json:"date"`
-	Peers   []string  `json:"peers"` // that were measured then
+	Peers   []string  `json:"peers,omitempty"` // that were measured then
 	Runs    int       `json:"runs"`
 	Seconds float64   `json:"seconds"`
 	Loads   []float64 `json:"loads"`
@@ -145,6 +145,11 @@ func (r *record) write(root string) error {
 		return err
 	}
 	files[recordPath] = string(b) + "\n"
+	return writeFiles(root, files)
+}
+
+// writeFiles writes texts by their paths below root.
+func writeFiles(root string, files map[string]string) error {
 	for path, text := range files {
 		full := filepath.Join(root, path)
 		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
