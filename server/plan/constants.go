@@ -1,42 +1,76 @@
 package plan
 
-// CPU is in seconds of one core (2 cores of an AMD EPYC, Zen 3, KVM, that did
-// other work too), memory and network in bytes. "Runs" are those in
-// testdata/runs.json: nodes over one Redis with appendfsync everysec, clients by
-// deploy/load with the chat's own vocabulary, so every message is logged and
-// acknowledged.
-const (
-	// A node that has nothing to do: beats, collections, Redis's answers. Runs.
-	// A quiet machine has 2 to 3 ms (docs/operations.md).
-	cpuNode = 8e-3
-	// A connection that says nothing, by the second: heartbeats. 0.40 s for
-	// 10,000 in a minute (docs/decisions, "polled-connections").
-	cpuIdle = 0.7e-6
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+)
+
+// What the model is made of: CPU in seconds of one core, memory and network in
+// bytes. The tests fit what is in constants.json to the records of this
+// repository (make growth) and hold the model against them.
+//
+//go:embed constants.json
+var fitted []byte
+
+// CPU of a node.
+var (
+	// A node that has nothing to do: beats, collections, Redis's answers.
+	cpuNode float64
+	// A connection that says nothing, by the second: heartbeats.
+	cpuIdle float64
 	// A request: a message with its append and its acknowledgement, a join, a
 	// page of history, a typing. cpuAlone is what more it costs when it comes
 	// alone: half of that when a node has requestBatch of them a second, since then
-	// writes and wake-ups are shared. A curve through the runs, which have 30 to 500
-	// a second on each node.
-	cpuRequest   = 100e-6
-	cpuAlone     = 290e-6
-	requestBatch = 350
-	// What a node with members does for a message before the first delivery. Runs
-	// with members on six nodes beside runs with members on one.
-	cpuCopy = 30e-6
+	// writes and wake-ups are shared.
+	cpuRequest, cpuAlone, requestBatch float64
+	// What a node with members does for a message before the first delivery.
+	cpuCopy float64
 	// A delivery into a large room, and what more it costs in a small one: half of
-	// that at deliverHalf members on a node. Runs with 10, 100 and 500 members on
-	// a node; 7.6 by server/e2e/bench (docs/operations.md). Nothing is joined at
-	// moderate rates; saturated it is 1.5 to 2.2.
-	cpuDelivery = 6.6e-6
-	cpuSmall    = 4e-6
-	deliverHalf = 100
-	cpuConnect  = 310e-6 // handshake, CONNECT, session record. Run "idle".
-	cpuJoin     = 160e-6 // a room of a client that connects. Runs.
-	// What more it costs when nobody on that node was in the room. Runs with
-	// members on six nodes beside runs with members on one.
-	cpuFirst     = 400e-6
+	// that at deliverHalf members on a node. Nothing is joined at moderate rates;
+	// saturated it is a third of it and less (docs/benchmarks.md).
+	cpuDelivery, cpuSmall float64
+	// Handshake, CONNECT, session record; and a room of a client that connects, and
+	// what more that costs when nobody on that node was in the room.
+	cpuConnect, cpuJoin, cpuFirst float64
+	// Resident, with a log in Redis.
+	memSession float64
+)
+
+// Redis: one core.
+var (
+	// A fleet that does nothing, and each node of it.
+	redisIdle, redisBeat float64
+	// A request: redisRequest when many share a round trip, and redisAlone more when
+	// it comes alone: half of that at redisBatch a second.
+	redisRequest, redisAlone, redisBatch float64
+	redisCopy                            float64 // a publication to a node
+	redisConnect, redisJoin              float64
+)
+
+// constants are those that are fitted, by their names in constants.json.
+var constants = map[string]*float64{
+	"cpuNode": &cpuNode, "cpuIdle": &cpuIdle, "cpuRequest": &cpuRequest, "cpuAlone": &cpuAlone, "requestBatch": &requestBatch,
+	"cpuCopy": &cpuCopy, "cpuDelivery": &cpuDelivery, "cpuSmall": &cpuSmall, "cpuConnect": &cpuConnect, "cpuJoin": &cpuJoin, "cpuFirst": &cpuFirst,
+	"memSession": &memSession, "redisIdle": &redisIdle, "redisBeat": &redisBeat, "redisRequest": &redisRequest, "redisAlone": &redisAlone,
+	"redisBatch": &redisBatch, "redisCopy": &redisCopy, "redisConnect": &redisConnect, "redisJoin": &redisJoin,
+}
+
+func init() {
+	var all map[string]float64
+	if err := json.Unmarshal(fitted, &all); err != nil {
+		panic(fmt.Sprintf("constants.json: %v", err)) // it is part of the program
+	}
+	for name, to := range constants {
+		if *to = all[name]; !(*to > 0) {
+			panic("constants.json has no " + name)
+		}
+	}
+}
+
+const (
+	deliverHalf  = 100
 	memProgram   = 30 << 20
-	memSession   = 2000 // resident: docs/operations.md, "A node's memory"
 	memWave      = 2    // times memSession while a wave of connects lasts
 	memKernel    = 3840 // slab objects of an accepted TCP connection
 	memUsable    = 0.75 // of a machine: 90 % for Go, of which 85 % may be in use
@@ -44,19 +78,8 @@ const (
 	textMeasured = 128 // of the runs
 )
 
-// Redis: 7.0.15, one core.
 const (
-	redisIdle = 2e-3 // a fleet that does nothing. Run "idle".
-	// A request: redisRequest when many share a round trip (38 µs at 26,200 a
-	// second: server/e2e/bench/redisneeds), and redisAlone more when it comes
-	// alone: half of that at redisBatch a second. Runs at 10 to 1,000 a second.
-	redisRequest = 35e-6
-	redisAlone   = 190e-6
-	redisBatch   = 700
-	redisCopy    = 2e-6   // PUBLISH to one node more: commandstats of the runs
-	redisConnect = 134e-6 // run "idle"
-	redisJoin    = 105e-6 // runs
-	// Memory: the table in docs/operations.md, "Memory".
+	// Memory of Redis: the table in docs/operations.md, "Memory".
 	redisRoom      = 4770
 	redisRoomHolds = 4096 // of that, for messages
 	redisMessage   = 170  // and its text
@@ -74,10 +97,10 @@ const (
 
 // Network.
 const (
-	netEvent     = 207 // around a message's text, payload of TCP. Runs.
-	netAck       = 120 // runs
-	netRequest   = 96  // around a text that comes. Runs.
-	netHeader    = 52  // IPv4 and TCP with time stamps, each packet
+	netEvent     = 207 // around a message's text, payload of TCP: docs/growth.json
+	netAck       = 120
+	netRequest   = 96 // around a text that comes
+	netHeader    = 52 // IPv4 and TCP with time stamps, each packet
 	netHeartbeat = 2 * (3 + netHeader) / 25.
 	// Between a node and Redis: docs/operations.md, "Time".
 	netAppend = 400

@@ -7,7 +7,8 @@
 //	node ─┘               ├─ Bills, Turn
 //	             Prices ──┘
 //
-// The constants (constants.go) were measured, and say where. The tests hold the
-// model against recorded runs (testdata/runs.json), within 25 %. It knows
-// nothing of the servers, and starts nothing.
+// The constants (constants.go, constants.json) are fitted to what was measured.
+// The tests hold the model against the records (docs/growth.json,
+// docs/benchmarks.json), within 25 %. It knows nothing of the servers, and starts
+// nothing.
 package plan

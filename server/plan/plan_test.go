@@ -16,53 +16,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// run is one that was measured, or that the docs record.
-type run struct {
-	Name, About string
-	Load        Load
-	Nodes       float64
-	Copies      float64 // nodes with members of a room: the runs place them evenly
-	Measured    map[string]float64
-}
-
-// TestRuns: the model is within 25 % of what was measured.
-func TestRuns(t *testing.T) {
-	text, err := os.ReadFile("testdata/runs.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var runs []run
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&runs); err != nil {
-		t.Fatal(err)
-	}
-	if len(runs) < 10 {
-		t.Fatalf("only %d runs", len(runs))
-	}
-	for _, r := range runs {
-		l := &r.Load
-		says := map[string]float64{
-			"node_cores":   l.NodeCPU(r.Nodes, r.Copies),
-			"redis_cores":  l.RedisCPU(1, r.Copies),
-			"redis_used":   l.RedisUsed(r.Nodes, r.Copies),
-			"deliveries_s": l.Deliveries(),
-			"payloads":     l.network(r.Copies).Payloads,
-		}
-		for what, was := range r.Measured {
-			is, ok := says[what]
-			if !ok {
-				t.Fatalf("%s: the model says nothing of %q", r.Name, what)
-			}
-			off := is/was - 1
-			t.Logf("%-22s %-16s measured %12.6g, model %12.6g, %+.0f %%", r.Name, what, was, is, 100*off)
-			if !(math.Abs(off) <= 0.25) {
-				t.Errorf("%s: %s was %g, the model says %g: %+.0f %%", r.Name, what, was, is, 100*off)
-			}
-		}
-	}
-}
-
 func drawLoad(t *rapid.T) *Load {
 	wide := func(name string, least, most float64) float64 {
 		return math.Exp(rapid.Float64Range(math.Log(least), math.Log(most)).Draw(t, name))

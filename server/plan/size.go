@@ -50,10 +50,9 @@ func (l *Load) requests() float64 { return l.Rate * (1 + l.Typing + l.Requests) 
 
 func (l *Load) connects() float64 { return l.Users * l.Connects / 3600 }
 
-// shared is the cost of one of many: alone falls off with the square of how many
-// there are beside it. The cost of all still rises with their number as long as
-// alone is below 8 times least.
-func shared(least, alone, beside float64) float64 { return least + alone/(1+beside*beside) }
+// shared is the cost of one of many: alone falls off with how many there are
+// beside it. The cost of all still rises with their number.
+func shared(least, alone, beside float64) float64 { return least + alone/(1+beside) }
 
 // NodeCPU is what so many nodes need together, in cores, with members of each
 // room on copies of them.
@@ -63,10 +62,12 @@ func (l *Load) NodeCPU(nodes, copies float64) float64 {
 		l.Deliveries()*(cpuDelivery+cpuSmall/(1+on/deliverHalf)) + l.connects()*(cpuConnect+l.Joined*(cpuJoin+cpuFirst/on))
 }
 
-// RedisCPU is what one of so many primaries needs, in cores.
-func (l *Load) RedisCPU(shards, copies float64) float64 {
+// RedisCPU is what one of so many primaries needs for so many nodes, in cores.
+func (l *Load) RedisCPU(shards, nodes, copies float64) float64 {
 	r := l.requests() / shards
-	return redisIdle + r*shared(redisRequest, redisAlone, r/redisBatch) + l.Rate*(1+l.Typing)/shards*copies*redisCopy +
+	// More primaries than a fleet has are those of several fleets, which share the nodes.
+	nodes *= min(1, maxShards/shards)
+	return redisIdle + nodes*redisBeat + r*shared(redisRequest, redisAlone, r/redisBatch) + l.Rate*(1+l.Typing)/shards*copies*redisCopy +
 		l.connects()/shards*(redisConnect+l.Joined*redisJoin)
 }
 
@@ -125,7 +126,7 @@ type Need struct {
 // Size says what a load needs on machines of one kind.
 func Size(l *Load, m *Machine) *Need {
 	n := &Need{Members: l.Members(), Deliveries: l.Deliveries(), Connects: l.connects()}
-	perUser := float64(memSession*memWave + memKernel)
+	perUser := memSession*memWave + memKernel
 	n.ByMem = math.Ceil(l.Users * perUser / max(m.GiB*(1<<30)*memUsable-memProgram, 1<<20))
 	n.ByConns = math.Ceil(l.Users / m.Sessions)
 	// More nodes need more, since rooms are spread over more of them: upwards from
@@ -175,11 +176,11 @@ func (n *Need) redis(l *Load) {
 		n.ShardBound = "least"
 	}
 	// Twice the primaries never need more than half and what stays: it ends.
-	for l.RedisCPU(n.Shards, n.Copies) > busy && n.Shards < 1e9 {
+	for l.RedisCPU(n.Shards, n.Nodes, n.Copies) > busy && n.Shards < 1e9 {
 		n.Shards = max(n.Shards+1, math.Floor(n.Shards*1.01))
 		n.ShardBound = "cpu"
 	}
-	n.RedisCPU = l.RedisCPU(n.Shards, n.Copies)
+	n.RedisCPU = l.RedisCPU(n.Shards, n.Nodes, n.Copies)
 	n.RedisGiB = n.RedisUsed * redisSpare / n.Shards / (1 << 30)
 }
 
