@@ -269,3 +269,41 @@ func zero(member string) goredis.Z { return goredis.Z{Member: member} }
 func beyond(stream string) *goredis.XAddArgs {
 	return &goredis.XAddArgs{Stream: stream, ID: "1000-1000", Values: []string{"e", "E", "t", "1", "b", ""}}
 }
+
+// TestClaimAfterLoss: a claim that the store has lost, as a replica may that is
+// promoted, is not made again with the same token: the owner of before would
+// end the session of the one after it.
+func TestClaimAfterLoss(t *testing.T) {
+	f := newFleet(t, shared.get(t).addr, 2, Options{})
+	a, b := f.nodes[0], f.nodes[1]
+	a.Open("/", discard{})
+	b.Open("/", discard{})
+	c := shared.get(t).client(t)
+	m := &member{t: t, a: a, id: "twice"}
+	sessionOf(t, a, "twice", m)
+	_, first, err := a.Claim(t.Context(), "/", "twice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := a.lanes[0]
+	for key, field := range map[string]string{"o:twice": "token", "j:twice": "t"} {
+		if err := c.HSet(t.Context(), l.base+key, field, 1).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, second, err := b.Claim(t.Context(), "/", "twice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Token <= first.Token {
+		t.Errorf("tokens %d and then %d", first.Token, second.Token)
+	}
+	a.End(first)
+	// Behind it in the same pipe.
+	if _, err := l.pipe.do(t.Context(), &op{cmd: []any{"PING"}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.Exists(t.Context(), l.base+"o:twice", l.base+"j:twice").Val(); n != 2 {
+		t.Errorf("%d of the session's records are left", n)
+	}
+}

@@ -28,7 +28,9 @@ if op == 'claim' then
       redis.call('DEL', okey, jkey)
       return {'expired'}
     end
-    token, created = num(tonumber(o[5]) + 1), o[8] or '0'
+    -- By the clock, so that a claim which the store loses is not made again with
+    -- the same token: its owner would end the session of the next one.
+    token, created = num(math.max(tonumber(o[5]) + 1, ms)), o[8] or '0'
     redis.call('HSET', okey, 'token', token, 'node', inc, 'gone', num(ms))
     redis.call('PERSIST', okey)
     redis.call('PEXPIRE', okey, 2 * window + 60000)
