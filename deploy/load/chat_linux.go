@@ -73,7 +73,10 @@ func (r *runner) leave(m *member, at *membership) {
 		}
 	}
 	r.counts.Leaves++
-	r.verdicts.Lost += len(at.track.missing)
+	if n := len(at.track.missing); n > 0 {
+		r.verdicts.Lost += n
+		r.noteLoss(m, at, "when it left")
+	}
 	at.room.joined--
 	for i, other := range m.in {
 		if other == at {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -23,6 +25,7 @@ type runner struct {
 	swarm  *swarm.Swarm
 	name   string // of this run; begins the rooms' names
 	start  time.Time
+	noted  int // losses that were told in detail
 	random *rand.Rand
 
 	members []*member
@@ -458,7 +461,21 @@ func (r *runner) finish() {
 			continue
 		}
 		for _, at := range m.in {
+			before := r.verdicts.Lost
 			at.track.end(at.room.head, &r.verdicts)
+			if r.verdicts.Lost > before {
+				r.noteLoss(m, at, "at the end")
+			}
 		}
 	}
+}
+
+// noteLoss says who lacks what, for the first few.
+func (r *runner) noteLoss(m *member, at *membership, when string) {
+	if r.noted++; r.noted > 10 {
+		return
+	}
+	some := slices.Sorted(maps.Keys(at.track.missing))
+	_, _ = fmt.Fprintf(os.Stderr, "load: %s client %d lacks %d of room %s %s: %v; it has %d, the room %d\n",
+		time.Now().UTC().Format(time.TimeOnly), m.Index, len(some), at.room.name, when, some[:min(len(some), 5)], at.track.last, at.room.head)
 }
