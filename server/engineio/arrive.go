@@ -26,7 +26,7 @@ type arrival struct {
 
 // ask takes a step; it is bounded, and its answer's status must be 200.
 func (a *arrival) ask(kind relayKind, body []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), moveTimeout)
+	ctx, cancel := context.WithTimeout(a.s.ctx, moveTimeout)
 	defer cancel()
 	q := relayRequest{kind: kind, sid: a.sid, id: a.id, body: body}
 	b, err := a.s.o.Relay.Ask(ctx, a.owner, q.append(nil))
@@ -191,7 +191,7 @@ func (w *webSocket) arrive() bool {
 	srv.sessions[s.id] = s
 	srv.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(context.Background(), moveTimeout)
+	ctx, cancel := context.WithTimeout(srv.ctx, moveTimeout)
 	defer cancel()
 	var h Handler
 	var start func()

@@ -220,6 +220,14 @@ func (f *frameReader) message() []byte {
 	return f.parts.msg
 }
 
+// held is how many bytes that takes.
+func (f *frameReader) held() int {
+	if f.parts == nil {
+		return 0
+	}
+	return cap(f.parts.msg)
+}
+
 // validate checks a text from byte valid on, and leaves a character that is cut at
 // the end for the next time, unless last.
 func (f *frameReader) validate(b []byte, valid int, last bool) bool {

@@ -211,6 +211,50 @@ func TestFrameThatNeverEnds(t *testing.T) {
 	}
 }
 
+// Many messages that begin and do not end are bounded together, and those of others
+// pass meanwhile.
+func TestMuchArriving(t *testing.T) {
+	refused := make(chan engineio.RefusalCode, 1)
+	h := start(t, engineio.Options{MaxArriving: 300_000, Hooks: engineio.Hooks{
+		Refused: func(code engineio.RefusalCode) { refused <- code }}})
+	const most = 180_000
+	text := strings.Repeat("x", 2*most)
+	message := frame(0x80|opText, []byte("4"+text))
+	free := h.dial("&EIO=4")
+	free.open()
+	h.session()
+	for range 3 { // what is over is not counted any more
+		one, other := h.dial("&EIO=4"), h.dial("&EIO=4")
+		one.open()
+		echo := h.session()
+		other.open()
+		h.session()
+		one.raw(message[:most])
+		h.eventually("much is arriving", func() bool { return h.Arriving() >= most-16 })
+		other.raw(message[:most])
+		other.expectClose(1013)
+		free.send("4free")
+		free.expectText("4free")
+		one.nc.Close()
+		echo.reason(t)
+		h.eventually("nothing is arriving", func() bool { return h.Arriving() == 0 })
+	}
+	one := h.dial("&EIO=4")
+	one.open()
+	h.session()
+	one.raw(message[:most])
+	h.eventually("much is arriving", func() bool { return h.Arriving() >= most-16 })
+	c := h.poller("4", "")
+	if a := c.post("4" + text); a.status != 503 {
+		t.Errorf("POST: %d %q", a.status, a.body)
+	}
+	if code := <-refused; code != engineio.RefusedCrowded {
+		t.Errorf("code %v", code)
+	}
+	c.expectPost("4small")
+	c.expect("4small")
+}
+
 func TestFloodOfHandshakes(t *testing.T) {
 	t.Parallel()
 	h := start(t, engineio.Options{MaxSessions: 200})

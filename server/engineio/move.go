@@ -38,9 +38,9 @@ type Adopt func(ctx context.Context, s *Session, state []byte, tell func(word []
 
 const (
 	// packTimeout is how long handlers may run on before a move.
-	packTimeout = time.Second
+	packTimeout = 2 * time.Second
 	// moveTimeout is how long each step of a move may take.
-	moveTimeout = 2 * time.Second
+	moveTimeout = 4 * time.Second
 	// movingTimeout is how long the owner keeps what it has handed over: the new
 	// node's two steps.
 	movingTimeout = 2*moveTimeout + time.Second

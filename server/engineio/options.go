@@ -59,6 +59,12 @@ type Options struct {
 	// always taken by an empty queue. Default 1 MiB and 4096.
 	QueueBytes   int
 	QueuePackets int
+	// MaxArriving limits the bytes of messages and bodies that have begun to arrive
+	// and not ended, of all clients together; a message that comes in one piece of a
+	// few KiB does not count. Who brings more than there is room for is refused: a
+	// POST with 503, a WebSocket with close code 1013. Default 256 MiB, or four times
+	// MaxHTTPBufferSize if that is more.
+	MaxArriving int64
 	// MaxSessions limits the sessions of this server. Default 250,000; negative:
 	// no limit.
 	MaxSessions int
@@ -158,6 +164,9 @@ func (o Options) withDefaults() Options {
 	def(&o.RelayTimeout, 20*time.Second)
 	if o.MaxHTTPBufferSize == 0 {
 		o.MaxHTTPBufferSize = 1_000_000
+	}
+	if o.MaxArriving == 0 {
+		o.MaxArriving = max(256<<20, 4*o.MaxHTTPBufferSize)
 	}
 	num := func(n *int, v int) {
 		if *n == 0 {

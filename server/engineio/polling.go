@@ -308,7 +308,9 @@ func (s *Server) servePost(w http.ResponseWriter, r *http.Request, q url.Values,
 
 	buf := payloads.Get().(*[]byte)
 	defer putPayload(buf)
-	status, code, reason := s.post(w, r, q, session, buf)
+	in := intake{s: s}
+	defer in.release()
+	status, code, reason := s.post(w, r, q, session, buf, &in)
 
 	// Before the answer: the client may send the next one as soon as it has it.
 	session.mu.Lock()
@@ -334,16 +336,20 @@ func taken(w http.ResponseWriter) {
 
 // post reads and handles one POST. reason is why the session must be closed, ""
 // if it need not.
-func (s *Server) post(w http.ResponseWriter, r *http.Request, q url.Values, session *Session, buf *[]byte) (status int, code RefusalCode, reason string) {
+func (s *Server) post(w http.ResponseWriter, r *http.Request, q url.Values, session *Session, buf *[]byte, in *intake) (status int, code RefusalCode, reason string) {
 	octets := strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream")
 	if octets && session.revision == 4 {
 		return http.StatusBadRequest, RefusedPayload, ReasonTransportError
 	}
-	body, err := s.readBody(w, r, (*buf)[:0])
+	body, err := s.readBody(w, r, (*buf)[:0], in)
 	*buf = body[:0]
 	if errors.Is(err, errTooBig) {
 		w.Header().Set("Connection", "close")
 		return http.StatusRequestEntityTooLarge, RefusedSize, ""
+	}
+	if errors.Is(err, errCrowded) {
+		w.Header().Set("Connection", "close")
+		return http.StatusServiceUnavailable, RefusedCrowded, ""
 	}
 	if err != nil {
 		w.Header().Set("Connection", "close")
@@ -379,16 +385,22 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, q url.Values, sess
 }
 
 // readBody reads a body whose size is limited before it is believed, into b.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b []byte) ([]byte, error) {
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b []byte, in *intake) ([]byte, error) {
 	limit := s.o.MaxHTTPBufferSize
 	if r.ContentLength > limit {
 		return b, errTooBig
+	}
+	if !in.hold(cap(b)) {
+		return b, errCrowded
 	}
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
 	for {
 		if len(b) == cap(b) {
 			b = append(b, make([]byte, max(512, len(b)))...)[:len(b)]
+			if !in.hold(cap(b)) {
+				return b, errCrowded
+			}
 		}
 		n, err := r.Body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]

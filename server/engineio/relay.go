@@ -69,7 +69,7 @@ const (
 	RelayFailed   = "failed"   // no answer from the owner; the session has ended or will
 	RelaySpared   = "spared"   // no answer, but nothing was lost: the session goes on
 	RelayLeft     = "left"     // the client went away
-	RelayBusy     = "busy"     // Options.MaxRelayed
+	RelayBusy     = "busy"     // Options.MaxRelayed or MaxArriving
 	RelayBad      = "bad"      // a body that did not arrive, or was too large
 )
 
@@ -170,9 +170,16 @@ func (e *errand) recall() {
 func (e *errand) post() {
 	buf := payloads.Get().(*[]byte)
 	defer putPayload(buf)
-	body, err := e.s.readBody(e.w, e.r, (*buf)[:0])
+	in := intake{s: e.s}
+	defer in.release()
+	body, err := e.s.readBody(e.w, e.r, (*buf)[:0], &in)
 	*buf = body[:0]
 	switch {
+	case errors.Is(err, errCrowded):
+		e.w.Header().Set("Connection", "close")
+		e.s.refuseEmpty(e.w, http.StatusServiceUnavailable, RefusedCrowded)
+		e.done(RelayBusy, 0)
+		return
 	case errors.Is(err, errTooBig):
 		e.w.Header().Set("Connection", "close")
 		e.s.refuseEmpty(e.w, http.StatusRequestEntityTooLarge, RefusedSize)

@@ -26,6 +26,7 @@ type Server struct {
 	flushers []*flusher
 	turn     atomic.Uint32          // deals sessions to flushers
 	relaying atomic.Int64           // requests that wait for another node
+	intake   atomic.Int64           // bytes; see intake.go
 	lastURI  atomic.Pointer[string] // see sharedURI
 
 	// wg counts sessions and the goroutines that work for them; a goroutine is
@@ -33,7 +34,11 @@ type Server struct {
 	wg       sync.WaitGroup
 	flushing sync.WaitGroup
 	stop     chan struct{} // closed to end the flushers
-	ended    chan struct{} // closed when Close has done everything
+	// ctx is what sessions that arrive here wait with; Close ends it when its time
+	// is up.
+	ctx    context.Context
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when Close has done everything
 
 	mu        sync.Mutex
 	sessions  map[string]*Session
@@ -62,6 +67,7 @@ func NewServer(accept func(*Session) Handler, o Options) *Server {
 		arriving:  make(map[*Session]*probe),
 		addresses: make(map[string]int),
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	upgrades := []string{}
 	s.opening[1] = s.openPacketTail(upgrades)
 	if slices.Contains(s.o.Transports, TransportWebSocket) {
@@ -177,6 +183,7 @@ func (s *Server) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-t.C:
 	}
+	s.cancel()
 	for _, session := range s.list() {
 		session.abort(ReasonShutdown)
 	}

@@ -37,6 +37,7 @@ type begun struct {
 	w      *webSocket
 	frames *frameReader
 	timer  entry // Options.BodyTimeout
+	intake intake
 }
 
 // expired is called by the wheel.
@@ -51,25 +52,35 @@ func (w *webSocket) reader() *frameReader {
 }
 
 // keep keeps a reader for the next bytes, if it is within a message or frame, and
-// bounds how long that may take.
-func (w *webSocket) keep(f *frameReader) {
-	switch {
-	case f.between():
+// bounds how long that may take, and how much all of them hold.
+func (w *webSocket) keep(f *frameReader) error {
+	if f.between() {
 		w.whole()
 		*f = frameReader{}
 		frameReaders.Put(f)
-	case w.begun == nil:
-		w.begun = &begun{w: w, frames: f}
-		w.begun.timer.owner = w.begun
-		w.s.srv.wheel.set(&w.begun.timer, w.s.srv.o.BodyTimeout)
+		return nil
 	}
+	srv := w.s.srv
+	if w.begun == nil {
+		w.begun = &begun{w: w, frames: f, intake: intake{s: srv}}
+		w.begun.timer.owner = w.begun
+		srv.wheel.set(&w.begun.timer, srv.o.BodyTimeout)
+	}
+	if !w.begun.intake.hold(f.held()) {
+		return &frameError{statusTryAgainLater, errCrowded.Error()}
+	}
+	return nil
 }
+
+// statusTryAgainLater is of IANA's WebSocket Close Code Number Registry.
+const statusTryAgainLater ws.StatusCode = 1013
 
 // whole notes that what had begun is there: before it is handled, which may take
 // its time.
 func (w *webSocket) whole() {
 	if w.begun != nil {
 		w.s.srv.wheel.remove(&w.begun.timer)
+		w.begun.intake.release()
 		w.begun = nil
 	}
 }
@@ -152,7 +163,9 @@ func (w *webSocket) received(b []byte) error {
 	frames := w.reader()
 	err := frames.feed(b, w.s.srv.o.MaxHTTPBufferSize, w)
 	if err == nil {
-		w.keep(frames)
+		err = w.keep(frames)
+	}
+	if err == nil {
 		return nil
 	}
 	// Go on reading, for the reason given in drainedLocked.

@@ -27,6 +27,7 @@ var refusals = [...]string{
 	engineio.RefusedRelay:     "relay_failed",
 	engineio.RefusedBusy:      "max_relayed",
 	engineio.RefusedOverload:  "overloaded",
+	engineio.RefusedCrowded:   "max_arriving",
 }
 
 // engine holds the metrics of Engine.IO. Arrays are indexed by transport, and by
@@ -117,7 +118,7 @@ func (m *Metrics) EngineIO() engineio.Hooks {
 	e.polls = [2]prometheus.Counter{polls.WithLabelValues("false"), polls.WithLabelValues("true")}
 	e.payload = m.counter("engineio_poll_payload_bytes_total", "Bytes of payload in answers to polls, before compression.")
 	e.wire = m.counter("engineio_poll_sent_bytes_total", "Bytes of payload in answers to polls, as sent.")
-	e.frames = m.tally("engineio_frame_errors_total", "WebSockets closed with an error code.", "code", "1002", "1003", "1007", "1008", "1009", "1010", "1011")
+	e.frames = m.tally("engineio_frame_errors_total", "WebSockets closed with an error code.", "code", "1002", "1003", "1007", "1008", "1009", "1010", "1011", "1013")
 	e.panics = m.counter("engineio_panics_total", "Panics of the layer above, each of which closed one connection.")
 	m.panics = append(m.panics, e.panics)
 	e.relay = m.relay()
