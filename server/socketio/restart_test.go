@@ -20,10 +20,12 @@ func TestRecoveryAcrossRestart(t *testing.T) {
 		s := &testServer{Server: NewServer(a, Options{Recovery: true}), t: t, adapter: a}
 		ns := s.Of("/")
 		ns.OnConnect(func(ctx context.Context, s *Socket) error {
-			if err := s.Emit("hello"); err != nil || s.Recovered() {
-				return err
+			if !s.Recovered() {
+				if err := s.Join(ctx, "lobby"); err != nil {
+					return err
+				}
 			}
-			return s.Join(ctx, "lobby")
+			return s.Emit("hello") // last: who has seen it is all there
 		})
 		On(ns, "post", func(ctx context.Context, s *Socket, text string) (uint64, error) { return post(ctx, s, text) })
 		return s, func() {
