@@ -71,7 +71,7 @@ func jumpClock(ctx context.Context, w *world) error {
 	for _, s := range []struct {
 		signal syscall.Signal
 		times  int
-	}{{syscall.SIGUSR1, 1}, {syscall.SIGUSR2, 2}, {syscall.SIGUSR1, 1}} {
+	}{{sigUser1, 1}, {sigUser2, 2}, {sigUser1, 1}} {
 		for range s.times {
 			before := n.log.count(jumped)
 			n.signal(s.signal)

@@ -143,9 +143,9 @@ func pauseNode(long time.Duration) func(context.Context, *world) error {
 	return func(ctx context.Context, w *world) error {
 		n := w.anyServer()
 		w.note("%s: paused for %v", n.name, long)
-		n.signal(syscall.SIGSTOP)
+		n.signal(sigStop)
 		defer w.healed()
-		defer n.signal(syscall.SIGCONT)
+		defer n.signal(sigCont)
 		return pause(ctx, long)
 	}
 }
@@ -222,9 +222,9 @@ func endRedis(s syscall.Signal, away time.Duration) func(context.Context, *world
 }
 
 func pauseRedis(ctx context.Context, w *world) error {
-	w.store.signal(syscall.SIGSTOP)
+	w.store.signal(sigStop)
 	defer w.healed()
-	defer w.store.signal(syscall.SIGCONT)
+	defer w.store.signal(sigCont)
 	return pause(ctx, 6*time.Second)
 }
 

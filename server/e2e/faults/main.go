@@ -112,6 +112,9 @@ func (o *options) parse(args []string, out io.Writer) error {
 }
 
 func command(ctx context.Context, args []string, out io.Writer) error {
+	if !hasSignals {
+		return errors.New("this system has no signals to stop and wake processes with")
+	}
 	var o options
 	if err := o.parse(args, out); err != nil {
 		return err

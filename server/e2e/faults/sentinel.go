@@ -107,7 +107,7 @@ func (s *sentinel) stop() error {
 	errs := []error{s.end(syscall.SIGTERM)}
 	for _, x := range s.stores {
 		if x != nil {
-			x.signal(syscall.SIGCONT)
+			x.signal(sigCont)
 			errs = append(errs, x.end(syscall.SIGTERM))
 		}
 	}
@@ -127,7 +127,7 @@ func failOver(lag bool) func(context.Context, *world) error {
 			next = w.pair.stores[1]
 		}
 		if lag {
-			next.signal(syscall.SIGSTOP)
+			next.signal(sigStop)
 			if err := pause(ctx, time.Second); err != nil {
 				return err
 			}

@@ -449,7 +449,7 @@ func (w *world) end() error {
 		errs = append(errs, w.host.stop())
 	}
 	for _, s := range w.servers {
-		s.signal(syscall.SIGCONT)
+		s.signal(sigCont)
 		errs = append(errs, s.end(syscall.SIGTERM))
 		for _, line := range s.log.disasters() {
 			errs = append(errs, fmt.Errorf("%s said: %s", s.name, line))
@@ -464,7 +464,7 @@ func (w *world) end() error {
 		errs = append(errs, w.pair.stop())
 	}
 	if w.store != nil {
-		w.store.signal(syscall.SIGCONT)
+		w.store.signal(sigCont)
 		errs = append(errs, w.store.end(syscall.SIGTERM))
 	}
 	w.tasks.Wait()
