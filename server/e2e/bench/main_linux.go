@@ -205,8 +205,12 @@ func bench(ctx context.Context) error {
 	if err := r.Figures.print(os.Stdout, o.peers); err != nil {
 		return err
 	}
+	var ours []string
 	for _, f := range r.Failures {
 		fmt.Println("failed:", f)
+		if strings.HasPrefix(f, "antchat ") {
+			ours = append(ours, f)
+		}
 	}
 	if o.record != "" {
 		if o.merge {
@@ -220,6 +224,9 @@ func bench(ctx context.Context) error {
 		if err := r.write(o.record); err != nil {
 			return err
 		}
+	}
+	if len(ours) > 0 {
+		return fmt.Errorf("failed: %s", strings.Join(ours, "; "))
 	}
 	if last != nil {
 		return check(os.Stdout, last, r, o.tolerance)
@@ -292,10 +299,12 @@ func (r *record) measure(ctx context.Context, root, dir string, o options) error
 		}
 		what := fmt.Sprintf("%s %s, run %d of %d", p.name, name, run+1, o.runs)
 		if err := one(ctx, root, argv, redisFlag, p, m, o, r.Figures); err != nil {
-			// That a peer does not stand the load is a result.
-			if p.name == "antchat" || ctx.Err() != nil {
+			// That one does not stand the load is a result, and half an hour of others is
+			// not lost for it. Ours fails the run at its end.
+			if ctx.Err() != nil {
 				return fmt.Errorf("%s: %w", what, err)
 			}
+			fmt.Fprintf(os.Stderr, "%s: %v\n", what, err)
 			r.Failures = append(r.Failures, fmt.Sprintf("%s: %v", what, err))
 		}
 		fmt.Fprintf(os.Stderr, "%4.0f s  %s done\n", time.Since(began).Seconds(), what)
