@@ -49,8 +49,8 @@ type Options struct {
 	// Timeout bounds one attempt. 10 s.
 	Timeout time.Duration
 	// Attempts bounds how often one event is tried, and Backoff is the wait after the
-	// first, which doubles up to MaxBackoff, less a random part of up to half. 8, 1 s,
-	// 1 min.
+	// first, which doubles up to MaxBackoff, less a random part of up to half. A
+	// Retry-After lengthens one up to MaxBackoff. 8, 1 s, 1 min.
 	Attempts            int
 	Backoff, MaxBackoff time.Duration
 	// Logger for what an operator should know. Nothing is logged without it.
@@ -90,7 +90,8 @@ type queued struct {
 
 type hook struct {
 	Hook
-	queue chan queued // never closed
+	number int         // as the settings list it: its address may have a secret
+	queue  chan queued // never closed
 }
 
 // Sender sends. Safe for concurrent use.
@@ -134,7 +135,7 @@ func New(o Options) (*Sender, error) {
 		case len(h.Events) == 0 || slices.ContainsFunc(h.Events, func(e string) bool { return !slices.Contains(o.Events, e) }):
 			return nil, fmt.Errorf("hook %d: events are one or more of %v", i+1, o.Events)
 		}
-		s.hooks = append(s.hooks, &hook{h, make(chan queued, o.Queue)})
+		s.hooks = append(s.hooks, &hook{h, i + 1, make(chan queued, o.Queue)})
 	}
 	s.client = &http.Client{
 		Timeout:   o.Timeout,
@@ -183,7 +184,7 @@ func (s *Sender) offer(h *hook, q queued) {
 	}
 	s.mu.Unlock()
 	s.options.Told(Dropped)
-	s.options.Logger.Warn("webhook dropped", "queue", len(h.queue), "stopping", closed)
+	s.options.Logger.Warn("webhook dropped", "hook", h.number, "queue", len(h.queue), "stopping", closed)
 }
 
 // Close lets each hook have what waits for it, one attempt each, until ctx ends,
@@ -239,20 +240,20 @@ func (s *Sender) work(h *hook) {
 func (s *Sender) deliver(h *hook, q queued) Outcome {
 	wait := s.options.Backoff
 	for attempt := 1; ; attempt++ {
-		status, err := s.post(h, q)
+		status, after, err := s.post(h, q)
 		switch {
 		case err == nil && status/100 == 2:
 			return Delivered
 		case err == nil && status/100 == 4 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
-			s.options.Logger.Warn("webhook refused", "status", status)
+			s.options.Logger.Warn("webhook refused", "hook", h.number, "status", status)
 			return Refused
 		case s.stop.Err() != nil:
 			return Dropped
 		case attempt == s.options.Attempts:
-			s.options.Logger.Warn("webhook failed", "attempts", attempt, "status", status, "err", err)
+			s.options.Logger.Warn("webhook failed", "hook", h.number, "attempts", attempt, "status", status, "err", err)
 			return Failed
 		}
-		timer := time.NewTimer(wait - mathrand.N(wait/2+1))
+		timer := time.NewTimer(max(wait-mathrand.N(wait/2+1), min(after, s.options.MaxBackoff)))
 		select {
 		case <-timer.C:
 		case <-s.closing:
@@ -263,11 +264,12 @@ func (s *Sender) deliver(h *hook, q queued) Outcome {
 	}
 }
 
-// post is one attempt. Its error has not the address, which may have a secret.
-func (s *Sender) post(h *hook, q queued) (status int, err error) {
+// post is one attempt, and how long the receiver wants to be left alone after it.
+// Its error has not the address, which may have a secret.
+func (s *Sender) post(h *hook, q queued) (status int, after time.Duration, err error) {
 	r, err := http.NewRequestWithContext(s.stop, http.MethodPost, h.URL, bytes.NewReader(q.body))
 	if err != nil {
-		return 0, fmt.Errorf("make request: %w", err)
+		return 0, 0, fmt.Errorf("make request: %w", err)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "antchat")
@@ -279,11 +281,14 @@ func (s *Sender) post(h *hook, q queued) (status int, err error) {
 		if errors.As(err, &in) {
 			err = in.Err
 		}
-		return 0, err
+		return 0, 0, err
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // so that the connection is kept
 	_ = answer.Body.Close()
-	return answer.StatusCode, nil
+	if seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 31); err == nil {
+		after = time.Duration(seconds) * time.Second // the other form, a date, is not looked at
+	}
+	return answer.StatusCode, after, nil
 }
 
 // Sign is the value of SignatureHeader.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -147,6 +148,42 @@ func TestGivesUp(t *testing.T) {
 	until(t, "the ends", func() bool { return counted.of(Refused) == 1 && counted.of(Failed) == 2 })
 	if a, b := len(refusing.told()), len(failing.told()); a != 1 || b != 3 {
 		t.Errorf("%d and %d attempts", a, b)
+	}
+}
+
+// A receiver that says when to come again is left alone for as long, within bounds,
+// and what is logged says which hook it was, without its address.
+func TestRetryAfter(t *testing.T) {
+	for _, tt := range []struct {
+		header string
+		most   time.Duration // Options.MaxBackoff
+		least  time.Duration // between the attempts
+	}{{"1", time.Minute, time.Second}, {"9999999999", 300 * time.Millisecond, 300 * time.Millisecond}, {"99999", 300 * time.Millisecond, 300 * time.Millisecond}, {"soon", time.Minute, 0}} {
+		var mu sync.Mutex
+		var at []time.Time
+		busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, time.Now())
+			w.Header().Set("Retry-After", tt.header)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}))
+		var log strings.Builder
+		s, counted := newSender(t, Options{
+			Hooks: []Hook{{busy.URL + "/secret-path", secret, []string{"join"}}}, Attempts: 2, MaxBackoff: tt.most, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		s.Offer("join", time.Now(), nil)
+		until(t, "the end", func() bool { return counted.of(Failed) == 1 })
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		busy.Close()
+		if len(at) != 2 || at[1].Sub(at[0]) < tt.least && tt.header != "9999999999" {
+			t.Errorf("%s: %v", tt.header, at)
+		}
+		if !strings.Contains(log.String(), "hook=1") || strings.Contains(log.String(), "secret-path") {
+			t.Errorf("%s", log.String())
+		}
 	}
 }
 
