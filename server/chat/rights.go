@@ -57,7 +57,7 @@ type Rule struct {
 	//	everyone              also without a token
 	//	signed-in             everybody with a token
 	//	user=SUBJECT          that user
-	//	claim:NAME            whose token has that claim, other than false
+	//	claim:NAME            whose token has that claim, other than false or empty
 	//	claim:NAME=VALUE      whose claim has that value, or has it in its list
 	//
 	// In SUBJECT and VALUE {1} stands for what the pattern's first * matched, and
@@ -278,7 +278,7 @@ func (r *Rules) Claims(find func(name string) (any, bool)) Claims {
 	var claims Claims
 	for _, name := range r.names {
 		value, ok := find(name)
-		if !ok || value == nil || value == false {
+		if !ok || empty(value) {
 			continue
 		}
 		if claims == nil {
@@ -289,6 +289,12 @@ func (r *Rules) Claims(find func(name string) (any, bool)) Claims {
 		}
 	}
 	return claims
+}
+
+// empty says that a claim says nothing: an issuer may write no roles as [].
+func empty(v any) bool {
+	list, isList := v.([]any)
+	return v == nil || v == false || v == "" || isList && len(list) == 0
 }
 
 func values(v any) []string {

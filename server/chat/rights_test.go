@@ -135,6 +135,12 @@ func TestClaimsOfRules(t *testing.T) {
 	if fmt.Sprint(got) != "map[a:[] b:[1 true s 9007199254740993 1234567]]" {
 		t.Errorf("%v", got)
 	}
+	// What says nothing is as good as not there, also for a rule that asks for no value.
+	for _, nothing := range []any{nil, false, "", []any{}} {
+		if got := r.Claims(func(string) (any, bool) { return nothing, true }); got != nil {
+			t.Errorf("%#v makes %v", nothing, got)
+		}
+	}
 	if got := mustRules(t).Claims(nil); got != nil {
 		t.Error(got)
 	}
