@@ -23,7 +23,16 @@ const patience = 20 * time.Second
 // store fails when told to.
 type store struct {
 	*local.Adapter
-	failAfter atomic.Int64 // appends that succeed; below 0: all
+	failAfter atomic.Int64  // appends that succeed; below 0: all
+	lost      []adapter.Gap // told to those who read on
+}
+
+func (s *store) Read(ctx context.Context, namespace, room string, q adapter.LogRead) (*adapter.LogSlice, error) {
+	slice, err := s.Adapter.Read(ctx, namespace, room, q)
+	if err == nil && q.After != nil {
+		slice.Lost = s.lost
+	}
+	return slice, err
 }
 
 func (s *store) Append(ctx context.Context, a adapter.Append) (adapter.Appended, error) {

@@ -20,6 +20,7 @@ type ExportLine struct {
 	Message *chat.Message `json:"message,omitempty"`
 	Removed []uint64      `json:"removed,omitempty"`
 	Gap     *chat.Range   `json:"gap,omitempty"`
+	Lost    []LostRange   `json:"lost,omitempty"`
 	Cursor  string        `json:"cursor,omitempty"`
 	End     bool          `json:"end,omitempty"`
 	Error   *Problem      `json:"error,omitempty"`
@@ -136,6 +137,9 @@ func (c *call) exportRead(ctx context.Context, room, epoch string, after uint64)
 func writePage(out *bufio.Writer, page chat.Page, end bool, cursor string) {
 	if page.Gap != nil {
 		writeLine(out, ExportLine{Gap: page.Gap})
+	}
+	if lost := lostRanges(&page); lost != nil {
+		writeLine(out, ExportLine{Lost: lost})
 	}
 	for _, m := range page.Messages { // encoded already
 		_, _ = out.WriteString(`{"message":`)

@@ -56,6 +56,23 @@ type MessagePage struct {
 	Last     uint64      `json:"last"`
 	More     bool        `json:"more"`
 	Gap      *chat.Range `json:"gap,omitempty"`
+	Lost     []LostRange `json:"lost,omitempty"`
+}
+
+// LostRange are seqs of an epoch that the store gave out and then lost, as was
+// noticed only later: whoever reads on from after them may have seen these messages,
+// or not, and nobody will any more.
+type LostRange struct {
+	Epoch string `json:"epoch"`
+	From  uint64 `json:"from"`
+	To    uint64 `json:"to"`
+}
+
+func lostRanges(page *chat.Page) (list []LostRange) {
+	for _, g := range page.Lost {
+		list = append(list, LostRange{g.Epoch, g.From, g.To})
+	}
+	return list
 }
 
 // messages each have the fields of [chat.Message].
@@ -271,7 +288,7 @@ func readMessages(ctx context.Context, c *call) (int, any, error) {
 	}
 	return http.StatusOK, MessagePage{
 		Room: page.Room, Epoch: page.Epoch, Messages: page.Messages, Removed: page.Removed,
-		First: page.First, Last: page.Last, More: page.More, Gap: page.Gap,
+		First: page.First, Last: page.Last, More: page.More, Gap: page.Gap, Lost: lostRanges(&page),
 	}, nil
 }
 

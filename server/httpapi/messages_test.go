@@ -121,6 +121,25 @@ func TestMessageUser(t *testing.T) {
 	}
 }
 
+// What the store has lost since a back end read it is told to whoever reads on.
+func TestLost(t *testing.T) {
+	f := newFixture(t, nil)
+	answer[Stored](f, 201, f.do("POST", "/rooms/r/messages", `{"message":"x"}`))
+	f.store.lost = []adapter.Gap{{Namespace: "/", Room: chat.AdapterRoom("r"), Epoch: "OLD", From: 7, To: 9}}
+	want := LostRange{"OLD", 7, 9}
+	page := answer[MessagePage](f, 200, f.do("GET", "/rooms/r/messages?after=0", ""))
+	if len(page.Lost) != 1 || page.Lost[0] != want || len(page.Messages) != 1 {
+		t.Errorf("%+v", page)
+	}
+	if page = answer[MessagePage](f, 200, f.do("GET", "/rooms/r/messages", "")); page.Lost != nil {
+		t.Errorf("%+v", page)
+	}
+	lines := exported(f, f.do("GET", "/rooms/r/export", ""))
+	if len(lines) != 3 || len(lines[0].Lost) != 1 || lines[0].Lost[0] != want || lines[1].Message == nil {
+		t.Errorf("%+v", lines)
+	}
+}
+
 // The pages of people have each one once, whatever the size of a page, and their
 // cursors tell nobody's id.
 func TestMembersByPage(t *testing.T) {

@@ -73,7 +73,7 @@ var routes = []route{
 		operation: "readMessages", method: http.MethodGet, path: "/rooms/{room}/messages", scope: ScopeRead,
 		summary: "Read a page of a room's messages",
 		about: "The newest; or those before a seq; or those after one; ascending. The next page goes on before first, or after last: entries that are no messages are counted, and not shown. " +
-			"gap is a range that was asked for and is lost for good.",
+			"gap is a range that was asked for and is lost for good; lost are ranges before it that the store has lost since they were read.",
 		query:  []parameter{{"before", "Only messages before this seq.", true}, {"after", "Only messages after this seq.", true}, limitParameter, epochParameter},
 		status: http.StatusOK, answer: MessagePage{}, codes: []Code{CodeForbidden, CodeInvalidRoom}, serve: readMessages,
 	},
@@ -96,7 +96,7 @@ var routes = []route{
 		operation: "exportRoom", method: http.MethodGet, path: "/rooms/{room}/export", scope: ScopeRead,
 		summary: "Export a room, from the oldest message on",
 		about: "A stream of JSON objects, one a line, each with one of the fields. cursor lines say where to go on when the stream breaks; the line with end is the last one of a stream that is whole. " +
-			"removed are seqs of messages that came before and were removed since; an error ends the stream.",
+			"removed are seqs of messages that came before and were removed since, gap what is missing here for good, lost what the store has lost since it was read; an error ends the stream.",
 		query:  []parameter{{"cursor", "Of the last cursor line that was read. Without it, from the beginning.", false}},
 		status: http.StatusOK, answer: ExportLine{}, media: "application/x-ndjson", codes: []Code{CodeForbidden, CodeInvalidRoom}, stream: exportRoom,
 	},
