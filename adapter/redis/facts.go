@@ -59,6 +59,10 @@ func (f *facts) number(name string) (n int64, ok bool) {
 	return n, err == nil
 }
 
+func found(subject string, v Verdict, text, advice string) Finding {
+	return Finding{Subject: subject, Verdict: v, Text: text, Advice: advice}
+}
+
 func (f *facts) judge() []Finding {
 	return []Finding{f.version(), f.replid(), f.role(), f.eviction(), f.memory(), f.file(), f.replicas(), f.clients()}
 }
@@ -69,40 +73,40 @@ func (f *facts) version() Finding {
 	n, err := strconv.Atoi(major)
 	switch {
 	case v == "":
-		return Finding{"version", Unknown, "INFO does not tell redis_version", "make sure that it is 7.0 or later", false}
+		return found("version", Unknown, "INFO does not tell redis_version", "make sure that it is 7.0 or later")
 	case err != nil || n < leastMajor:
-		return Finding{"version", Wrong, v, "7.0 or later is needed", false}
+		return found("version", Wrong, v, "7.0 or later is needed")
 	}
-	return Finding{"version", Fine, v, "", false}
+	return found("version", Fine, v, "")
 }
 
 func (f *facts) replid() Finding {
 	if id := f.info["master_replid"]; len(id) != 40 {
-		return Finding{"master_replid", Wrong, "INFO does not show it", "a restarted Redis could not be told from one that lost messages: use a service whose INFO replication shows master_replid", false}
+		return found("master_replid", Wrong, "INFO does not show it", "a restarted Redis could not be told from one that lost messages: use a service whose INFO replication shows master_replid")
 	}
-	return Finding{"master_replid", Fine, "shown", "", false}
+	return found("master_replid", Fine, "shown", "")
 }
 
 func (f *facts) role() Finding {
 	const advice = "redis.url must lead to the primary: use redis+sentinel:// or redis+cluster:// where it moves"
 	switch role := f.info["role"]; role {
 	case "master":
-		return Finding{"role", Fine, "primary", "", false}
+		return found("role", Fine, "primary", "")
 	case "":
-		return Finding{"role", Unknown, "INFO does not tell role", advice, false}
+		return found("role", Unknown, "INFO does not tell role", advice)
 	default:
-		return Finding{"role", Wrong, role, advice, false}
+		return found("role", Wrong, role, advice)
 	}
 }
 
 func (f *facts) eviction() Finding {
 	switch policy := f.info["maxmemory_policy"]; policy {
 	case "noeviction":
-		return Finding{"eviction", Fine, policy, "", false}
+		return found("eviction", Fine, policy, "")
 	case "":
-		return Finding{"eviction", Unknown, "INFO does not tell maxmemory_policy", "make sure that it is noeviction", false}
+		return found("eviction", Unknown, "INFO does not tell maxmemory_policy", "make sure that it is noeviction")
 	default:
-		return Finding{"eviction", Wrong, policy, "set maxmemory-policy noeviction: otherwise a full Redis drops rooms and sessions in silence (Memorystore: --redis-config maxmemory-policy=noeviction)", false}
+		return found("eviction", Wrong, policy, "set maxmemory-policy noeviction: otherwise a full Redis drops rooms and sessions in silence (Memorystore: --redis-config maxmemory-policy=noeviction)")
 	}
 }
 
@@ -111,13 +115,13 @@ func (f *facts) memory() Finding {
 	limit, ok := f.number("maxmemory")
 	switch {
 	case !ok:
-		return Finding{"memory", Unknown, fmt.Sprintf("%d MiB used, INFO does not tell maxmemory", used>>20), "make sure that a full Redis refuses instead of being killed", false}
+		return found("memory", Unknown, fmt.Sprintf("%d MiB used, INFO does not tell maxmemory", used>>20), "make sure that a full Redis refuses instead of being killed")
 	case limit == 0:
-		return Finding{"memory", Doubtful, fmt.Sprintf("%d MiB used, no maxmemory", used>>20), "set maxmemory to three quarters of the machine: a full Redis then refuses instead of being killed", false}
+		return found("memory", Doubtful, fmt.Sprintf("%d MiB used, no maxmemory", used>>20), "set maxmemory to three quarters of the machine: a full Redis then refuses instead of being killed")
 	case float64(used) > nearlyFull*float64(limit):
-		return Finding{"memory", Wrong, fmt.Sprintf("%d of %d MiB used", used>>20, limit>>20), "give Redis more memory, or lower log.max_messages or log.max_age: when it is full, messages are refused", false}
+		return found("memory", Wrong, fmt.Sprintf("%d of %d MiB used", used>>20, limit>>20), "give Redis more memory, or lower log.max_messages or log.max_age: when it is full, messages are refused")
 	}
-	return Finding{"memory", Fine, fmt.Sprintf("%d of %d MiB used", used>>20, limit>>20), "", false}
+	return found("memory", Fine, fmt.Sprintf("%d of %d MiB used", used>>20, limit>>20), "")
 }
 
 func (f *facts) file() Finding {
@@ -125,28 +129,30 @@ func (f *facts) file() Finding {
 	const subject = "append-only file"
 	switch on := f.info["aof_enabled"]; {
 	case on == "":
-		return Finding{subject, Unknown, "INFO does not tell aof_enabled", "without it a killed Redis loses what was acknowledged; members are told of it", false}
+		return found(subject, Unknown, "INFO does not tell aof_enabled", "without it a killed Redis loses what was acknowledged; members are told of it")
 	case on == "1" && f.info["aof_last_write_status"] != "ok":
-		return Finding{subject, Wrong, "its last write failed", "see Redis's log: the disk is full or broken", false}
+		return found(subject, Wrong, "its last write failed", "see Redis's log: the disk is full or broken")
 	case on == "1":
-		return Finding{subject, Fine, "on", "", false}
+		return found(subject, Fine, "on", "")
 	case f.o.AckReplicas > 0 && replicas >= int64(f.o.AckReplicas):
-		return Finding{subject, Fine, "off; replicas confirm each message", "", false}
+		return found(subject, Fine, "off; replicas confirm each message", "")
 	}
-	return Finding{subject, Doubtful, "off", "set appendonly yes (Memorystore: --persistence-mode or a Standard tier with log.ack_replicas 1): a killed Redis loses what was acknowledged; members are told of it", false}
+	return found(subject, Doubtful, "off", "set appendonly yes (Memorystore: --persistence-mode or a Standard tier with log.ack_replicas 1): a killed Redis loses what was acknowledged; members are told of it")
 }
 
 func (f *facts) replicas() Finding {
 	n, ok := f.number("connected_slaves")
 	switch {
 	case !ok:
-		return Finding{"replicas", Unknown, "INFO does not tell connected_slaves", fmt.Sprintf("log.ack_replicas is %d: make sure that there are as many", f.o.AckReplicas), false}
+		return found("replicas", Unknown, "INFO does not tell connected_slaves", fmt.Sprintf("log.ack_replicas is %d: make sure that there are as many", f.o.AckReplicas))
 	case n < int64(f.o.AckReplicas):
-		return Finding{"replicas", Wrong, fmt.Sprintf("%d connected, log.ack_replicas is %d", n, f.o.AckReplicas), "connect replicas or lower log.ack_replicas: as it is, every message is refused", false}
+		return found("replicas", Wrong, fmt.Sprintf("%d connected, log.ack_replicas is %d", n, f.o.AckReplicas), "connect replicas or lower log.ack_replicas: as it is, every message is refused")
 	case n > 0 && f.o.AckReplicas == 0:
-		return Finding{"replicas", Doubtful, fmt.Sprintf("%d connected, none need confirm", n), "set log.ack_replicas 1 if a failover shall lose nothing that was acknowledged", true}
+		x := found("replicas", Doubtful, fmt.Sprintf("%d connected, none need confirm", n), "set log.ack_replicas 1 if a failover shall lose nothing that was acknowledged")
+		x.choice = true
+		return x
 	}
-	return Finding{"replicas", Fine, fmt.Sprintf("%d connected, %d must confirm", n, f.o.AckReplicas), "", false}
+	return found("replicas", Fine, fmt.Sprintf("%d connected, %d must confirm", n, f.o.AckReplicas), "")
 }
 
 func (f *facts) clients() Finding {
@@ -154,9 +160,9 @@ func (f *facts) clients() Finding {
 	now, _ := f.number("connected_clients")
 	switch {
 	case !ok || limit == 0:
-		return Finding{"connections", Unknown, fmt.Sprintf("%d in use, the limit is not told", now), fmt.Sprintf("see that maxclients is %d for each node", nodeNeeds), false}
+		return found("connections", Unknown, fmt.Sprintf("%d in use, the limit is not told", now), fmt.Sprintf("see that maxclients is %d for each node", nodeNeeds))
 	case limit-now < nodeNeeds:
-		return Finding{"connections", Wrong, fmt.Sprintf("%d of %d in use", now, limit), fmt.Sprintf("raise maxclients: each node needs up to %d", nodeNeeds), false}
+		return found("connections", Wrong, fmt.Sprintf("%d of %d in use", now, limit), fmt.Sprintf("raise maxclients: each node needs up to %d", nodeNeeds))
 	}
-	return Finding{"connections", Fine, fmt.Sprintf("%d of %d in use: enough for %d more nodes", now, limit, (limit-now)/nodeNeeds), "", false}
+	return found("connections", Fine, fmt.Sprintf("%d of %d in use: enough for %d more nodes", now, limit, (limit-now)/nodeNeeds), "")
 }
