@@ -421,6 +421,7 @@ func engineOptions(c *config.Config, logger *slog.Logger) engineio.Options {
 		MaxPayloadPackets:     c.Engine.MaxPayloadPackets,
 		QueueBytes:            c.Engine.QueueBytes,
 		QueuePackets:          c.Engine.QueuePackets,
+		MaxArriving:           c.Engine.MaxArriving,
 		MaxSessions:           c.Engine.MaxSessions,
 		MaxSessionsPerAddress: c.Engine.MaxSessionsPerAddress,
 		Transports:            c.Engine.Transports,

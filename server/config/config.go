@@ -81,6 +81,7 @@ type Engine struct {
 	MaxPayloadPackets     int
 	QueueBytes            int
 	QueuePackets          int
+	MaxArriving           int64
 	MaxSessions           int
 	MaxSessionsPerAddress int
 	Cookie                string

@@ -145,6 +145,9 @@ func TestFittedDefaults(t *testing.T) {
 	if _, _, err := Load([]string{"--engine.max_age", "1m", "--engine.max_age_jitter", "1m"}); err == nil {
 		t.Error("a jitter as long as the age was taken")
 	}
+	if _, _, err := Load([]string{"--engine.max_http_buffer_size", "2000000", "--engine.max_arriving", "1500000"}); err == nil || !strings.HasPrefix(err.Error(), "engine.max_arriving") {
+		t.Errorf("less may arrive than one message has: %v", err)
+	}
 }
 
 func TestPrecedence(t *testing.T) {

@@ -29,6 +29,8 @@ func (c *Config) related() error {
 		return &Error{c.Overload.disorder(), "is below the step before it: allowed are 0 and what is not below that of connections, ephemeral, reads, writes, in this order"}
 	case 2*c.HTTP.DrainWindow > c.HTTP.StopTimeout:
 		return &Error{"http.drain_window", fmt.Sprintf("%s is more than half of http.stop_timeout (%s), which must also suffice for the last connections to take what is queued; allowed is at most half of it", short(c.HTTP.DrainWindow), short(c.HTTP.StopTimeout))}
+	case c.Engine.MaxArriving < c.Engine.MaxHTTPBufferSize:
+		return &Error{"engine.max_arriving", fmt.Sprintf("%d is less than engine.max_http_buffer_size (%d): one message could not arrive; allowed is at least that", c.Engine.MaxArriving, c.Engine.MaxHTTPBufferSize)}
 	case len(c.Engine.Transports) == 0:
 		return &Error{"engine.transports", "is empty: allowed are one or both of polling, websocket"}
 	case c.Redis.URL == "" && c.Official.Adapter != "off":

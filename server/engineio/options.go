@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -63,7 +64,7 @@ type Options struct {
 	// and not ended, of all clients together; a message that comes in one piece of a
 	// few KiB does not count. Who brings more than there is room for is refused: a
 	// POST with 503, a WebSocket with close code 1013. Default 256 MiB, or four times
-	// MaxHTTPBufferSize if that is more.
+	// MaxHTTPBufferSize if that is more; negative: no limit.
 	MaxArriving int64
 	// MaxSessions limits the sessions of this server. Default 250,000; negative:
 	// no limit.
@@ -167,6 +168,8 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxArriving == 0 {
 		o.MaxArriving = max(256<<20, 4*o.MaxHTTPBufferSize)
+	} else if o.MaxArriving < 0 {
+		o.MaxArriving = math.MaxInt64
 	}
 	num := func(n *int, v int) {
 		if *n == 0 {
