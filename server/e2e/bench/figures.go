@@ -139,7 +139,7 @@ var rows = []row{
 	{key: "slow after", label: "    the last of them after, s", digits: 1},
 	{key: "slow kib", label: "    resident memory that came with them at most, KiB each", digits: 0, limit: 1024},
 	{key: "storm whole", label: "four nodes, one with 15,000 clients is killed: s until all are back", digits: 1},
-	{key: "storm recovered", label: "  of them recovered with all they missed, %", digits: 1},
+	{key: "storm recovered", label: "  sessions recovered, with all they missed, of 100 clients (more: some came back twice)", digits: 1},
 	{key: "storm connects", label: "  connects a second at most"},
 	{key: "storm peak", label: "  CPU of the three others at most, cores (they share one)", digits: 2},
 	{key: "storm cpu", label: "  CPU ms per 1,000 that came back", digits: 0},
