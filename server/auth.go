@@ -84,7 +84,7 @@ func fairness(c *config.Config) chatapi.Fairness {
 	}
 	return chatapi.Fairness{
 		Connects: buckets(f.Connects), Messages: buckets(f.Messages), Relays: buckets(f.Relays), Joins: buckets(f.Joins),
-		Reads: buckets(f.Reads), Typing: buckets(f.Typing), Rooms: buckets(f.Rooms),
+		Reads: buckets(f.Reads), Typing: buckets(f.Typing), Rooms: buckets(f.Rooms), Directs: buckets(f.Directs),
 		ConnectWait: f.ConnectsWait,
 		Refusals:    chatapi.Bucket(f.Refusals),
 		Shared:      shared,

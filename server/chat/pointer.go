@@ -70,28 +70,8 @@ func (c *Chat) Know(ctx context.Context, user, room string) error {
 	return nil
 }
 
-// KnowPartner is Know for the other person of a direct room.
-func (c *Chat) KnowPartner(ctx context.Context, public, room string) error {
-	_, err := c.store.RaiseField(ctx, "read "+c.namespace+" "+public, room, 0, pointerKeep)
-	if errors.Is(err, adapter.ErrFull) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("know room: %w", err)
-	}
-	return nil
-}
-
-// Forget makes a room none of a user's own.
-func (c *Chat) Forget(ctx context.Context, user, room string) error {
-	if err := c.store.SetField(ctx, c.readTable(user), room, nil, 0); err != nil {
-		return fmt.Errorf("forget room: %w", err)
-	}
-	return nil
-}
-
 // Pointers are a user's read pointers by room: of those that it has read in, or
-// has had a direct message in.
+// has written a direct message in.
 func (c *Chat) Pointers(ctx context.Context, user string) (map[string]uint64, error) {
 	fields, err := c.store.Fields(ctx, c.readTable(user))
 	if err != nil {

@@ -91,6 +91,10 @@ type Hooks struct {
 	Limited func(kind Kind, scope Scope)
 	// TooManyRooms: a join was refused, since a socket or a user has enough rooms.
 	TooManyRooms func(scope Scope)
+	// Unlisted: somebody began a direct room with a person who has as many as are
+	// listed, or it could not be noted: the person hears of the message, and does not
+	// find the room in its list.
+	Unlisted func()
 	// Slowed: a refused request waited, and its connection with it.
 	Slowed func()
 	// Ended: a socket was ended by the chat.

@@ -285,8 +285,12 @@ func (a *API) posted(ctx context.Context, from chat.Author, sent chat.Sent) {
 		return
 	}
 	if sent.Seq == 1 { // the beginning: both have the room from now on
-		if err := errors.Join(a.chat.KnowPartner(ctx, partner, sent.Room), a.chat.Know(ctx, from.User, sent.Room)); err != nil {
+		listed, err := a.chat.KnowPartner(ctx, partner, sent.Room, sent.Time)
+		if err = errors.Join(err, a.chat.Know(ctx, from.User, sent.Room)); err != nil {
 			a.options.Logger.Debug("direct room not noted", "err", err)
+		}
+		if h := a.options.Hooks.Unlisted; h != nil && !listed {
+			h()
 		}
 	}
 	a.tellOfDirect(ctx, from, partner, sent)

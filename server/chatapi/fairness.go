@@ -40,6 +40,9 @@ type Fairness struct {
 	Reads    Buckets // history, who, rooms, read pointers, and everything else
 	Typing   Buckets
 	Rooms    Buckets // joins of rooms that have neither people nor messages; User only
+	// Directs are joins of direct rooms without messages: per user, and per address and
+	// the person they are with. Socket does not count.
+	Directs Buckets
 	// ConnectWait is how long a CONNECT may wait for a place in its bucket. One that
 	// would wait longer, and any beyond 4,096 that wait on the node, has its connection
 	// closed without an answer: a client takes a refusal as final, but comes back from a
@@ -69,6 +72,7 @@ const (
 	KindRead
 	KindTyping
 	KindRoom
+	KindDirect
 	kinds
 
 	kindRefusal = kinds // for a bucket's key only
@@ -76,12 +80,12 @@ const (
 
 // Kinds and Scopes are all there are, for those who count.
 var (
-	Kinds  = []Kind{KindConnect, KindMessage, KindRelay, KindJoin, KindRead, KindTyping, KindRoom}
+	Kinds  = []Kind{KindConnect, KindMessage, KindRelay, KindJoin, KindRead, KindTyping, KindRoom, KindDirect}
 	Scopes = []Scope{ScopeSocket, ScopeUser, ScopeAddress}
 )
 
 func (k Kind) String() string {
-	return [kinds]string{"connect", "message", "relay", "join", "read", "typing", "room"}[k]
+	return [kinds]string{"connect", "message", "relay", "join", "read", "typing", "room", "direct"}[k]
 }
 
 // Scope is whose bucket was empty.
@@ -98,7 +102,7 @@ const (
 func (s Scope) String() string { return [scopes]string{"socket", "user", "address"}[s] }
 
 func (f *Fairness) of(k Kind) [scopes]Bucket {
-	b := [kinds]Buckets{f.Connects, f.Messages, f.Relays, f.Joins, f.Reads, f.Typing, f.Rooms}[k]
+	b := [kinds]Buckets{f.Connects, f.Messages, f.Relays, f.Joins, f.Reads, f.Typing, f.Rooms, f.Directs}[k]
 	return [scopes]Bucket{b.Socket, b.User, b.Address}
 }
 
@@ -128,15 +132,16 @@ func (a *API) fair(next socketio.EventHandler) socketio.EventHandler {
 		case !known:
 			kind = KindRead
 		}
-		if err := a.take(ctx, kind, asker{s.ID(), s.User(), s.Address()}); err != nil {
+		if err := a.take(ctx, kind, asker{socket: s.ID(), user: s.User(), address: s.Address()}); err != nil {
 			return socketio.Reply{}, err
 		}
 		return next(ctx, s, e)
 	}
 }
 
-// asker is who asks for something; "" is not asked about.
-type asker struct{ socket, user, address string }
+// asker is who asks for something; "" is not asked about. An address is asked about
+// for each of whom it asks.
+type asker struct{ socket, user, address, of string }
 
 // take takes one of a kind from each bucket that bounds the asker: from none where
 // one of them is empty.
@@ -155,7 +160,9 @@ func (a *API) take(ctx context.Context, kind Kind, who asker) error {
 		case ScopeUser:
 			id = who.user
 		case ScopeAddress:
-			id = Network(who.address)
+			if id = Network(who.address); id != "" && who.of != "" {
+				id += " " + who.of
+			}
 		}
 		if id == "" {
 			continue

@@ -24,10 +24,11 @@ func (a *API) read(ctx context.Context, m *member, in ReadTo) (ReadTo, error) {
 	return now, nil
 }
 
-// myRooms are the rooms in which the person has a read pointer, ascending, with
+// myRooms are the rooms in which the person has a read pointer, and the direct ones that
+// others began, ascending, with
 // what is unread in each. Those that are closed to it by now are left out.
 func (a *API) myRooms(ctx context.Context, m *member, in ListRooms) (RoomList, error) {
-	pointers, err := a.chat.Pointers(ctx, m.socket.User())
+	pointers, err := a.chat.OwnRooms(ctx, m.socket.User())
 	if err != nil {
 		return RoomList{}, err
 	}

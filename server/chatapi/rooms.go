@@ -109,9 +109,8 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 	if err == nil {
 		answer, err = a.joined(ctx, m, room, query, cut.Read)
 	}
-	if err == nil && !was && cut.Read.Head == 0 && answer.NumUsers <= 1 && !chat.IsDirect(room) {
-		// Nobody was there before, and nothing: it comes to be.
-		err = a.take(ctx, KindRoom, asker{user: m.socket.User()})
+	if err == nil && !was && cut.Read.Head == 0 {
+		err = a.takeNew(ctx, m, room, answer.NumUsers)
 	}
 	if err == nil && !was {
 		a.tellOwn(ctx, m, eventJoinedRoom, LeftRoom{Room: room})
@@ -127,6 +126,19 @@ func (a *API) joinRoom(ctx context.Context, m *member, in JoinRoom) (JoinedRoom,
 		return JoinedRoom{}, err
 	}
 	return answer, err
+}
+
+// takeNew is asked when a room without messages was joined.
+func (a *API) takeNew(ctx context.Context, m *member, room string, numUsers int) error {
+	user := m.socket.User()
+	if partner := chat.Partner(room, user); partner != "" {
+		return a.take(ctx, KindDirect, asker{user: user, address: m.socket.Address(), of: partner})
+	}
+	if numUsers > 1 {
+		return nil
+	}
+	// Nobody was there before, and nothing: it comes to be.
+	return a.take(ctx, KindRoom, asker{user: user})
 }
 
 // leaveRoom ends membership. Whoever is no member has left already.

@@ -194,6 +194,7 @@ type Fairness struct {
 	Reads        Buckets
 	Typing       Buckets
 	Rooms        Buckets
+	Directs      Buckets
 	Refusals     Bucket // per socket
 	ConnectsWait time.Duration
 }

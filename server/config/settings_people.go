@@ -97,6 +97,10 @@ var peopleSettings = []*setting{
 		about: "Signs of typing per address (per /64 of IPv6) and node: a rate, and how many at once."},
 	{key: "fairness.rooms_user", field: func(c *Config) any { return &c.Fairness.Rooms.User }, initial: "1/s burst 500",
 		about: "Joins of rooms in which there is nobody and nothing yet per user, on all nodes together: a rate, and how many at once."},
+	{key: "fairness.directs_user", field: func(c *Config) any { return &c.Fairness.Directs.User }, initial: "1/m burst 100",
+		about: "Joins of direct rooms without messages per user, on all nodes together: a rate, and how many at once."},
+	{key: "fairness.directs_address", field: func(c *Config) any { return &c.Fairness.Directs.Address }, initial: "20/h burst 50",
+		about: "Joins of direct rooms without messages per address (per /64 of IPv6) and node with one and the same person: a rate, and how many at once. Who takes a new name, or none, to write to somebody again is bounded by it."},
 	{key: "fairness.refusals_socket", field: func(c *Config) any { return &c.Fairness.Refusals }, initial: "100/s burst 500",
 		about: "Requests beyond a bucket that are refused per socket: a rate, and how many at once. Of a client that asks for more, no more is read until then."},
 }

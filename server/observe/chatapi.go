@@ -70,7 +70,8 @@ func (m *Metrics) Chat(events []string) chatapi.Hooks {
 				c.Inc()
 			}
 		},
-		Named:  named.Inc,
-		Slowed: slowed.Inc,
+		Named:    named.Inc,
+		Slowed:   slowed.Inc,
+		Unlisted: m.counter("chat_direct_rooms_unlisted_total", "Direct rooms that somebody began with a person in whose list there was no place for it.").Inc,
 	}
 }
