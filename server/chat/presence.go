@@ -173,42 +173,77 @@ type RoomInfo struct {
 
 // maxScanned bounds the rooms that one page of the list looks at for those that
 // may be seen.
-const maxScanned = 10_000
+const maxScanned = 1000
+
+// RoomsQuery asks for a page of the list of rooms: those after a room, or after the page
+// that a cursor was given with. Limit 0 means 50.
+type RoomsQuery struct {
+	After, Cursor string
+	Limit         int
+}
+
+// RoomsPage is a page of it. It may have fewer rooms than were asked for, or none,
+// although there are more: those that were passed over may not be seen. Next is the
+// cursor of the next page, "" with the last one.
+type RoomsPage struct {
+	Rooms []RoomInfo
+	More  bool
+	Next  string
+}
 
 // ListRooms lists rooms that have messages or people and that visible lets
-// through, ascending by name, strictly after the given one. Direct rooms are
-// never among them.
-func (c *Chat) ListRooms(ctx context.Context, after string, limit int, visible func(room string) bool) (rooms []RoomInfo, more bool, err error) {
+// through, ascending by name. Direct rooms are never among them. After is normal. A
+// cursor that is none is *[Invalid].
+func (c *Chat) ListRooms(ctx context.Context, q RoomsQuery, visible func(room string) bool) (page RoomsPage, err error) {
+	after := q.After
+	if q.Cursor != "" {
+		if after, err = c.OpenRoom(ctx, q.Cursor); err != nil {
+			return RoomsPage{}, err
+		}
+	}
+	limit := q.Limit
 	if limit <= 0 {
 		limit = roomsDefault
 	}
-	limit = min(limit, c.limits.RoomsListed)
-	rooms = []RoomInfo{}
+	page, after, err = c.scanRooms(ctx, after, min(limit, c.limits.RoomsListed), visible)
+	if err == nil && page.More {
+		page.Next, err = c.SealRoom(ctx, after)
+	}
+	if err != nil {
+		return RoomsPage{}, err
+	}
+	return page, nil
+}
+
+// scanRooms looks at maxScanned rooms, or a few more. last is where it ended.
+func (c *Chat) scanRooms(ctx context.Context, after string, limit int, visible func(room string) bool) (page RoomsPage, last string, err error) {
+	page = RoomsPage{Rooms: []RoomInfo{}}
 	for scanned := 0; scanned < maxScanned; scanned += c.limits.RoomsListed {
-		page, rest, err := c.allRooms(ctx, after, c.limits.RoomsListed)
+		some, rest, err := c.allRooms(ctx, after, c.limits.RoomsListed)
 		if err != nil {
-			return nil, false, err
+			return RoomsPage{}, "", err
 		}
-		for _, info := range page {
+		for _, info := range some {
 			if IsDirect(info.Room) {
 				// Past all of them at once: their names have no such character.
 				after, rest = directPrefix+"~", true
 				break
 			}
+			if visible(info.Room) {
+				if len(page.Rooms) == limit {
+					page.More = true
+					return page, after, nil
+				}
+				page.Rooms = append(page.Rooms, info)
+			}
 			after = info.Room
-			if !visible(info.Room) {
-				continue
-			}
-			if len(rooms) == limit {
-				return rooms, true, nil
-			}
-			rooms = append(rooms, info)
 		}
 		if !rest {
-			return rooms, false, nil
+			return page, after, nil
 		}
 	}
-	return rooms, true, nil
+	page.More = true
+	return page, after, nil
 }
 
 // allRooms is a page of all rooms there are.

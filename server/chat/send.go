@@ -2,9 +2,11 @@ package chat
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/antchat/antchat/adapter"
@@ -31,6 +33,7 @@ type Chat struct {
 	namespace string
 	store     Store
 	limits    Limits
+	seal      atomic.Pointer[cipher.AEAD] // of cursors; nil until one is needed
 }
 
 // New makes the chat of one namespace.

@@ -277,9 +277,9 @@ func TestPresence(t *testing.T) {
 	if n, _ := c.Count(t.Context(), "r"); n != 2 {
 		t.Errorf("%d people after the old connection's end", n)
 	}
-	rooms, more, err := c.ListRooms(t.Context(), "", 0, all)
-	if err != nil || more || !slices.Equal(rooms, []RoomInfo{{Room: "r", NumUsers: 2}}) {
-		t.Errorf("rooms %+v, %v, %v", rooms, more, err)
+	page, err := c.ListRooms(t.Context(), RoomsQuery{}, all)
+	if err != nil || page.More || page.Next != "" || !slices.Equal(page.Rooms, []RoomInfo{{Room: "r", NumUsers: 2}}) {
+		t.Errorf("rooms %+v, %v", page, err)
 	}
 }
 
@@ -307,12 +307,16 @@ func TestListRooms(t *testing.T) {
 	}
 	for limit := 1; limit < 33; limit += 5 {
 		var got []RoomInfo
-		for after, more := "", true; more; after = got[len(got)-1].Room {
-			page, m, err := c.ListRooms(t.Context(), after, limit, all)
-			if err != nil || len(page) > limit {
-				t.Fatal(len(page), err)
+		// By the last name and by the cursor in turn.
+		for q, more := (RoomsQuery{Limit: limit}), true; more; {
+			page, err := c.ListRooms(t.Context(), q, all)
+			if err != nil || len(page.Rooms) > limit || page.More != (page.Next != "") {
+				t.Fatal(page, err)
 			}
-			got, more = append(got, page...), m
+			got, more = append(got, page.Rooms...), page.More
+			if q.Cursor = page.Next; len(got)%2 == 0 {
+				q.After, q.Cursor = got[len(got)-1].Room, ""
+			}
 		}
 		if len(got) != len(want) || !slices.IsSortedFunc(got, func(a, b RoomInfo) int { return strings.Compare(a.Room, b.Room) }) {
 			t.Errorf("by %d: %d rooms", limit, len(got))
@@ -340,16 +344,15 @@ func TestListVisibleRooms(t *testing.T) {
 	}
 	mustSend(t, c, Outgoing{From: ann, Room: "0", Text: "x"})
 	var got []string
-	for after, more := "", true; more; {
-		var page []RoomInfo
-		var err error
-		page, more, err = c.ListRooms(t.Context(), after, 3, func(room string) bool { return room == "0" || room[len(room)-1] == '7' })
+	for q, more := (RoomsQuery{Limit: 3}), true; more; {
+		page, err := c.ListRooms(t.Context(), q, func(room string) bool { return room == "0" || room[len(room)-1] == '7' })
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range page {
-			got, after = append(got, r.Room), r.Room
+		for _, r := range page.Rooms {
+			got, q.After = append(got, r.Room), r.Room
 		}
+		more = page.More
 	}
 	if want := []string{"0", "r07", "r17", "r27", "r37"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)

@@ -152,18 +152,18 @@ func (b *Backend) History(ctx context.Context, room string, q chat.HistoryQuery)
 
 // Rooms lists rooms that the back end may read, by page, whatever the people's rules
 // say of them; direct ones are not listed.
-func (b *Backend) Rooms(ctx context.Context, after string, limit int) (rooms []chat.RoomInfo, more bool, err error) {
+func (b *Backend) Rooms(ctx context.Context, q chat.RoomsQuery) (chat.RoomsPage, error) {
 	ctx, cancel, err := b.begin(ctx, ClassRead)
 	if err != nil {
-		return nil, false, err
+		return chat.RoomsPage{}, err
 	}
 	defer cancel()
-	if after != "" {
-		if after, err = b.api.chat.Limits().Room(after); err != nil {
-			return nil, false, err
+	if q.After != "" {
+		if q.After, err = b.api.chat.Limits().Room(q.After); err != nil {
+			return chat.RoomsPage{}, err
 		}
 	}
-	return b.api.chat.ListRooms(ctx, after, limit, func(room string) bool { return b.may(room, chat.Read) })
+	return b.api.chat.ListRooms(ctx, q, func(room string) bool { return b.may(room, chat.Read) })
 }
 
 // Members lists a room's people by page (see [chat.Chat.People]).

@@ -32,17 +32,26 @@ func (a *API) myRooms(ctx context.Context, m *member, in ListRooms) (RoomList, e
 	if err != nil {
 		return RoomList{}, err
 	}
+	after := in.After
+	if in.Cursor != "" {
+		if after, err = a.chat.OpenRoom(ctx, in.Cursor); err != nil {
+			return RoomList{}, err
+		}
+	}
 	limit := a.chat.Limits().RoomsListed
 	if in.Limit > 0 {
 		limit = min(limit, in.Limit)
 	}
 	list := RoomList{Rooms: []ListedRoom{}}
 	for _, room := range slices.Sorted(maps.Keys(pointers)) {
-		if room <= in.After || !a.may(m, room, chat.Read) {
+		if room <= after || !a.may(m, room, chat.Read) {
 			continue
 		}
 		if len(list.Rooms) == limit {
 			list.More = true
+			if list.Next, err = a.chat.SealRoom(ctx, list.Rooms[limit-1].Room); err != nil {
+				return RoomList{}, err
+			}
 			break
 		}
 		seq, people, err := a.chat.RoomHead(ctx, room)

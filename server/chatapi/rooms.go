@@ -193,16 +193,17 @@ func (a *API) rooms(ctx context.Context, m *member, in ListRooms) (RoomList, err
 			return RoomList{}, err
 		}
 	}
-	rooms, more, err := a.chat.ListRooms(ctx, after, in.Limit, func(room string) bool { return a.may(m, room, chat.Read) })
+	query := chat.RoomsQuery{After: after, Cursor: in.Cursor, Limit: in.Limit}
+	page, err := a.chat.ListRooms(ctx, query, func(room string) bool { return a.may(m, room, chat.Read) })
 	if err != nil {
 		return RoomList{}, err
 	}
-	list := RoomList{Rooms: make([]ListedRoom, 0, len(rooms)), More: more}
+	list := RoomList{Rooms: make([]ListedRoom, 0, len(page.Rooms)), More: page.More, Next: page.Next}
 	pointers, err := a.chat.Pointers(ctx, m.socket.User())
 	if err != nil {
 		return RoomList{}, err
 	}
-	for _, r := range rooms {
+	for _, r := range page.Rooms {
 		list.Rooms = append(list.Rooms, withPointer(ListedRoom{Room: r.Room, NumUsers: r.NumUsers, Seq: r.Seq}, pointers))
 	}
 	return list, nil

@@ -158,13 +158,17 @@ type ListRooms struct {
 	// Mine: only rooms in which the person has a read pointer, direct ones too.
 	Mine  bool   `json:"mine,omitempty"`
 	After string `json:"after,omitempty"`
-	Limit int    `json:"limit,omitempty"`
+	// Cursor is the Next of the page before, in the place of After.
+	Cursor string `json:"cursor,omitempty"`
+	Limit  int    `json:"limit,omitempty"`
 }
 
-// RoomList acknowledges it.
+// RoomList acknowledges it. With More there may be fewer rooms than were asked for,
+// even none: Next, a cursor, is where to go on.
 type RoomList struct {
 	Rooms []ListedRoom `json:"rooms"`
 	More  bool         `json:"more"`
+	Next  string       `json:"next,omitempty"`
 }
 
 // ListedRoom is one of them. Read and Unread are there where the person has a read

@@ -78,10 +78,11 @@ func lostRanges(page *chat.Page) (list []LostRange) {
 // messages each have the fields of [chat.Message].
 type messages []json.RawMessage
 
-// RoomList is a page of rooms.
+// RoomList is a page of rooms. With More, Next is the cursor of the next page.
 type RoomList struct {
 	Rooms []chat.RoomInfo `json:"rooms"`
 	More  bool            `json:"more"`
+	Next  string          `json:"next,omitempty"`
 }
 
 // Members are a page of a room's people. NumUsers are all that are there, Next is
@@ -297,11 +298,11 @@ func listRooms(ctx context.Context, c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	rooms, more, err := c.caller.backend.Rooms(ctx, c.query.Get("after"), limit)
+	page, err := c.caller.backend.Rooms(ctx, chat.RoomsQuery{After: c.query.Get("after"), Cursor: c.query.Get("cursor"), Limit: limit})
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, RoomList{rooms, more}, nil
+	return http.StatusOK, RoomList{page.Rooms, page.More, page.Next}, nil
 }
 
 func listMembers(ctx context.Context, c *call) (int, any, error) {

@@ -80,9 +80,10 @@ var routes = []route{
 	{
 		operation: "listRooms", method: http.MethodGet, path: "/rooms", scope: ScopeRead,
 		summary: "List rooms that have messages or people",
-		about:   "Ascending by name, without direct rooms, and without those that the key may not read.",
-		query:   []parameter{{"after", "The last room of the page before.", false}, limitParameter},
-		status:  http.StatusOK, answer: RoomList{}, codes: []Code{CodeInvalidRoom}, serve: listRooms,
+		about: "Ascending by name, without direct rooms, and without those that the key may not read. next is the cursor of the next page, and the last page has none. " +
+			"A page may have fewer rooms than were asked for, even none, and still a next: at most 1,000 rooms are looked at for it.",
+		query:  []parameter{{"after", "Only rooms after this name.", false}, {"cursor", "next of the page before, in place of after.", false}, limitParameter},
+		status: http.StatusOK, answer: RoomList{}, codes: []Code{CodeInvalidRoom}, serve: listRooms,
 	},
 	{
 		operation: "listMembers", method: http.MethodGet, path: "/rooms/{room}/members", scope: ScopeRead,

@@ -2,11 +2,13 @@
 
 const PAGE = 50;
 const MOST = 1000;
+/** How many pages without a room are passed over at a time. */
+const EMPTY = 10;
 
 export class Directory {
   /**
    * @param {object} needs
-   * @param {(what: object) => Promise<{rooms: RoomSummary[], more: boolean}>} needs.ask rejects with a Refusal
+   * @param {(what: object) => Promise<{rooms: RoomSummary[], next?: string}>} needs.ask rejects with a Refusal
    * @param {() => void} needs.changed
    */
   constructor({ ask, changed }) {
@@ -14,8 +16,13 @@ export class Directory {
     this.changed = changed;
     /** @type {RoomSummary[]} */
     this.rooms = [];
-    /** There are further ones. */
-    this.more = false;
+    /** The cursor of the next page, "" when there is none. */
+    this.cursor = "";
+  }
+
+  /** There are further ones. */
+  get more() {
+    return this.cursor !== "";
   }
 
   /** Asks anew. */
@@ -23,17 +30,21 @@ export class Directory {
     await this.#page();
   }
 
-  /** Asks for those after the last one that is known. */
+  /** Asks for the next page. */
   async next() {
-    await this.#page(this.rooms.at(-1)?.room);
+    await this.#page(this.cursor);
   }
 
-  /** @param {string} [after] */
-  async #page(after) {
+  /** @param {string} [cursor] */
+  async #page(cursor) {
     try {
-      const { rooms, more } = await this.ask(after ? { after, limit: PAGE } : { limit: PAGE });
-      this.rooms = after ? [...this.rooms, ...rooms] : rooms;
-      this.more = more === true && this.rooms.length < MOST;
+      let { rooms, next } = await this.ask(cursor ? { cursor, limit: PAGE } : { limit: PAGE });
+      // A page whose rooms are all closed to the person has none of them.
+      for (let i = 0; i < EMPTY && rooms.length === 0 && next; i++) {
+        ({ rooms, next } = await this.ask({ cursor: next, limit: PAGE }));
+      }
+      this.rooms = cursor ? [...this.rooms, ...rooms] : rooms;
+      this.cursor = this.rooms.length < MOST ? (next ?? "") : "";
       this.changed();
     } catch {
       // What was known is shown on.
