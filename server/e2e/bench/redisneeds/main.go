@@ -30,7 +30,7 @@ func main() {
 }
 
 func measure(ctx context.Context) error {
-	only := flag.String("only", "memory,speed,idle", "what to measure")
+	only := flag.String("only", "memory,speed,idle,people", "what to measure")
 	flag.Parse()
 	for name := range strings.SplitSeq(*only, ",") {
 		var err error
@@ -43,8 +43,10 @@ func measure(ctx context.Context) error {
 			}
 		case "idle":
 			err = idle(ctx)
+		case "people":
+			err = personal(ctx)
 		default:
-			err = errors.New("-only: memory, speed or idle")
+			err = errors.New("-only: memory, speed, idle or people")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
