@@ -213,7 +213,7 @@ type Entry struct {
 	TS    int64  `json:"ts"`
 }
 
-// RoomClosed tells a socket that it was put out of a room: kicked or banned.
+// RoomClosed tells a socket that it was put out of a room: kicked, banned, or in too many.
 type RoomClosed struct {
 	Room string `json:"room"`
 	Code Code   `json:"code"`

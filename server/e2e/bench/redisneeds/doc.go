@@ -1,7 +1,7 @@
 // Command redisneeds measures what a fleet needs of its Redis: the figures of
 // docs/operations.md come from here.
 //
-//	go run ./server/e2e/bench/redisneeds [-only memory,speed,idle,people]
+//	go run ./server/e2e/bench/redisneeds [-only memory,speed,idle | lobby | people]
 //
 // It drives the adapter of a node, without sockets or clients, on redis-servers
 // of its own (loopback, a free port, a temporary directory):
@@ -12,8 +12,8 @@
 //	        (INFO commandstats) and per append in all (its process's CPU),
 //	        bytes of file and of output
 //	idle    what nodes without traffic cost, and their connections
-//	people  what it costs that each person has a room of its own, beside the lobby:
-//	        memory and CPU of Redis and of the node
+//	lobby   what people cost who are in the lobby alone, and
+//	people  each in a room of its own too: memory and CPU of Redis and of the node
 //
 // The memory of what shrinks again (recoverable emits, ids) is that of its
 // window, full; redis-server's own 1 MB or so is not counted.

@@ -30,7 +30,7 @@ func main() {
 }
 
 func measure(ctx context.Context) error {
-	only := flag.String("only", "memory,speed,idle,people", "what to measure")
+	only := flag.String("only", "memory,speed,idle", "what to measure; also lobby and people")
 	flag.Parse()
 	for name := range strings.SplitSeq(*only, ",") {
 		var err error
@@ -43,10 +43,10 @@ func measure(ctx context.Context) error {
 			}
 		case "idle":
 			err = idle(ctx)
-		case "people":
-			err = personal(ctx)
+		case "lobby", "people":
+			err = personal(ctx, name == "people")
 		default:
-			err = errors.New("-only: memory, speed, idle or people")
+			err = errors.New("-only: memory, speed, idle, lobby or people")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
