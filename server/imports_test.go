@@ -47,6 +47,7 @@ var rows = []struct {
 	{"server/adminui", []string{"adapter", "server/socketio"}, "a namespace like any other"},
 	{"server/e2e/...", []string{"*"}, "programs for tests and measurements"},
 	{"deploy/load/...", []string{"deploy/load/..."}, "clients of any server: they know the protocol and nothing of ours"},
+	{"server/schematest", nil, "documents of whichever interface; only tests use it"},
 	{"server/schedule", nil, "an order by time, whoever's"},
 	{"server/plan", nil, "it computes, and asks nobody"},
 	{"web", nil, "files and nothing else"},
@@ -64,7 +65,7 @@ var doors = []struct {
 	{"github.com/gobwas/ws", []string{"server/engineio", "server/e2e/..."}, "the frame codec can be changed in one place"},
 	{"github.com/gobwas/httphead", []string{"server/engineio"}, "the frame codec can be changed in one place"},
 	{"github.com/rs/cors", []string{"server/gateway", "server/e2e/..."}, "CORS is the edge's; embedders bring their own"},
-	{"go.yaml.in/yaml", []string{"server/plan"}, "prices; settings are viper's"},
+	{"go.yaml.in/yaml", []string{"server/plan", "server/schematest"}, "prices, and documents that tests make; settings are viper's"},
 	{"go.etcd.io/bbolt", []string{"adapter/local"}, "what is stored, and how, is the adapter's"},
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"deploy/load", "server/e2e/..."}, "measurements"},
 	{"github.com/redis/go-redis", []string{"adapter/redis", "adapter/redis/...", "server/e2e/..."}, "everything shared goes through the contract; measurements look at the store itself"},
@@ -152,7 +153,7 @@ func check(t *testing.T, system string, p listed) {
 			} else if !among(doors[door].pkgs, pkg) {
 				t.Errorf("%s (%s) imports %s, whose door is %v: %s", pkg, system, name, doors[door].pkgs, doors[door].why)
 			}
-		case name == "testing" && pkg != "adapter/adaptertest":
+		case name == "testing" && pkg != "adapter/adaptertest" && pkg != "server/schematest":
 			t.Errorf("%s (%s) imports testing outside a test", pkg, system)
 		default:
 			for _, f := range forbidden {

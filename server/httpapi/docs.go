@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"html/template"
+	"reflect"
 	"strings"
+
+	"github.com/antchat/antchat/server/chat"
 )
 
 // style is the page's, which its policy names by hash: nothing else may run or load.
@@ -13,12 +16,17 @@ const style = `
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font: 14px/1.5 ui-monospace, monospace; }
+code { overflow-wrap: anywhere; }
 pre { background: var(--soft); padding: .75rem; overflow-x: auto; }
 h2 { margin-top: 2.5rem; }
-h3 { margin: 2rem 0 .25rem; font-size: 1rem; }
+h3 { margin: 2rem 0 .25rem; font-size: 1rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); }
-.scope { font-weight: normal; }
+td:first-child { width: 9rem; }
+tr:last-child td { border-bottom: 0; }
+nav ul { columns: 16rem; list-style: none; padding: 0; }
+nav li { break-inside: avoid; }
+.scope { font-weight: normal; background: var(--soft); border-radius: .25rem; padding: .1rem .4rem; white-space: nowrap; }
 p { margin: .25rem 0 .5rem; }
 `
 
@@ -36,17 +44,25 @@ var page = template.Must(template.New("docs").Parse(`<!doctype html>
 <style>{{.Style}}</style>
 <h1>Antchat: the HTTP API</h1>
 <p>For back ends. <a href="{{.Prefix}}/openapi.yaml">openapi.yaml</a> has every field.</p>
-<pre>curl {{.Prefix}}/rooms/lobby/messages -H "Authorization: Bearer $KEY" \
+<pre tabindex="0">curl "$URL"{{.Prefix}}/rooms/lobby/messages -H "Authorization: Bearer $KEY" \
   -H "Content-Type: application/json" -H "Idempotency-Key: job-42" \
   -d '{"message": "The report is ready"}'</pre>
+<nav aria-label="Operations"><ul>{{range .Routes}}
+<li><a href="#{{.Operation}}">{{.Summary}}</a>{{end}}
+<li><a href="#refusals">Refusals</a>
+</ul></nav>
 <h2>Operations</h2>
+<p>In a body and an answer <code>?</code> marks what may be missing, and <code>|</code> is or.</p>
 {{range .Routes}}<h3 id="{{.Operation}}"><code>{{.Method}} {{$.Prefix}}{{.Path}}</code>{{if .Scope}} <span class="scope">scope {{.Scope}}</span>{{end}}</h3>
 <p>{{.Summary}}. {{.About}}</p>
-{{if .Parameters}}<table><thead><tr><th>Parameter<th>Meaning<tbody>{{range .Parameters}}
-<tr><td><code>{{.Name}}</code><td>{{.About}}{{end}}
+<table>{{range .Parameters}}
+<tr><td><code>{{.Name}}</code><td>{{.About}}{{end}}{{if .Body}}
+<tr><td>Body<td><code>{{.Body}}</code>{{end}}
+<tr><td>{{.Status}}<td><code>{{.Answer}}</code>
+<tr><td>Refusals<td>{{range .Codes}}<a href="#{{.}}"><code>{{.}}</code></a> {{end}}
 </table>
-{{end}}{{end}}<h2>Refusals</h2>
-<p>Problem documents (RFC 9457) with one of these codes. A <code>Retry-After</code> says when the same may succeed.</p>
+{{end}}<h2 id="refusals">Refusals</h2>
+<p>Problem documents (RFC 9457) with one of these codes: <code>{{.Problem}}</code>. A <code>Retry-After</code> says when the same may succeed.</p>
 <table><thead><tr><th>Code<th>Status<th>Meaning<tbody>{{range .Codes}}
 <tr id="{{.Code}}"><td><code>{{.Code}}</code><td>{{.Status}}<td>{{.Title}}{{end}}
 </table>
@@ -59,10 +75,16 @@ func docsPage() []byte {
 	type shown struct {
 		Operation, Method, Path, Scope, Summary, About string
 		Parameters                                     []shownParameter
+		Body, Answer                                   string
+		Status                                         int
+		Codes                                          []Code
 	}
 	var list []shown
 	for _, r := range routes {
-		one := shown{Operation: r.operation, Method: r.method, Path: r.path, Scope: r.scope.String(), Summary: r.summary, About: r.about}
+		one := shown{
+			Operation: r.operation, Method: r.method, Path: r.path, Scope: r.scope.String(), Summary: r.summary, About: r.about,
+			Body: forms(r.body), Answer: r.answerForm(), Status: r.status, Codes: r.codesOf(),
+		}
 		for _, name := range r.variables() {
 			one.Parameters = append(one.Parameters, shownParameter{name, variables[name]})
 		}
@@ -72,11 +94,70 @@ func docsPage() []byte {
 		list = append(list, one)
 	}
 	var b bytes.Buffer
-	err := page.Execute(&b, map[string]any{"Prefix": Prefix, "Style": template.CSS(style), "Routes": list, "Codes": Codes})
+	err := page.Execute(&b, map[string]any{"Prefix": Prefix, "Style": template.CSS(style), "Routes": list, "Codes": Codes, "Problem": object(reflect.TypeFor[Problem]())})
 	if err != nil {
 		panic(err) // of constants
 	}
 	return b.Bytes()
+}
+
+// answerForm says what a good answer of the route has in it.
+func (r *route) answerForm() string {
+	switch answer := r.answer.(type) {
+	case nil:
+		return "nothing"
+	case document:
+		return r.media
+	case oneOf:
+		return forms(answer)
+	case ExportLine:
+		return "lines of " + form(reflect.TypeOf(answer))
+	}
+	return form(reflect.TypeOf(r.answer))
+}
+
+// forms are those of several values, one of which it is.
+func forms(list []any) string {
+	var all []string
+	for _, v := range list {
+		all = append(all, form(reflect.TypeOf(v)))
+	}
+	return strings.Join(all, " | ")
+}
+
+// form is how the JSON of a type looks.
+func form(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[messages]():
+		return form(reflect.TypeFor[[]chat.Message]())
+	case t == reflect.TypeFor[Problem]():
+		return "problem" // the refusals' own section has it
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return form(t.Elem())
+	case reflect.Slice:
+		return "[" + form(t.Elem()) + ", …]"
+	case reflect.String:
+		return "string"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Struct:
+		return object(t)
+	}
+	return "number"
+}
+
+func object(t reflect.Type) string {
+	var fields []string
+	for i := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if options == "omitempty" {
+			name += "?"
+		}
+		fields = append(fields, name+": "+form(t.Field(i).Type))
+	}
+	return "{" + strings.Join(fields, ", ") + "}"
 }
 
 // variables are the names of those in the route's path.

@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"flag"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"reflect"
@@ -14,131 +16,80 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/antchat/antchat/server/chat"
+	"github.com/antchat/antchat/server/schematest"
 )
 
 const openAPIFile = "../../docs/openapi.yaml"
 
 var update = flag.Bool("update", false, "write docs/openapi.yaml anew from the code")
 
-// ordered is a YAML mapping that keeps its order.
-type ordered []struct {
-	Key   string
-	Value any
-}
-
-func (o ordered) MarshalYAML() (any, error) {
-	n := &yaml.Node{Kind: yaml.MappingNode}
-	for _, kv := range o {
-		var k, v yaml.Node
-		if err := k.Encode(kv.Key); err != nil {
-			return nil, err
-		}
-		if err := v.Encode(kv.Value); err != nil {
-			return nil, err
-		}
-		n.Content = append(n.Content, &k, &v)
-	}
-	return n, nil
-}
-
-func (o *ordered) add(key string, value any) { *o = append(*o, ordered{{key, value}}...) }
-
-var text, number = ordered{{"type", "string"}}, ordered{{"type", "integer"}, {"minimum", 0}}
-
-// schemas collects the schemas of named Go types.
-type schemas map[string]ordered
-
-// of is the schema of a Go type: structs become named schemas.
-func (s schemas) of(t reflect.Type) ordered {
-	switch t.Kind() {
-	case reflect.Pointer:
-		return s.of(t.Elem())
-	case reflect.String:
-		if t == reflect.TypeFor[Code]() {
+// schemas are those of the API's types.
+func schemas() *schematest.Schemas {
+	return &schematest.Schemas{Own: map[reflect.Type]func(*schematest.Schemas) schematest.Mapping{
+		reflect.TypeFor[Code](): func(*schematest.Schemas) schematest.Mapping {
 			var all []Code
 			for _, c := range Codes {
 				all = append(all, c.Code)
 			}
-			return ordered{{"type", "string"}, {"enum", all}}
-		}
-		return text
-	case reflect.Bool:
-		return ordered{{"type", "boolean"}}
-	case reflect.Int, reflect.Int64, reflect.Uint64:
-		return number
-	case reflect.Slice:
-		if t == reflect.TypeFor[messages]() {
-			return ordered{{"type", "array"}, {"items", s.of(reflect.TypeFor[chat.Message]())}}
-		}
-		return ordered{{"type", "array"}, {"items", s.of(t.Elem())}}
-	case reflect.Struct:
-		if _, known := s[t.Name()]; !known {
-			s[t.Name()] = nil
-			s[t.Name()] = s.object(t)
-		}
-		return ordered{{"$ref", "#/components/schemas/" + t.Name()}}
-	}
-	panic("no schema for " + t.String())
+			return schematest.Mapping{{"type", "string"}, {"enum", all}}
+		},
+		reflect.TypeFor[messages](): func(s *schematest.Schemas) schematest.Mapping { return s.Of(reflect.TypeFor[[]chat.Message]()) },
+	}}
 }
 
-func (s schemas) object(t reflect.Type) ordered {
-	var properties ordered
-	var required []string
-	for f := range t.NumField() {
-		field := t.Field(f)
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if options != "omitempty" {
-			required = append(required, name)
-		}
-		properties.add(name, s.of(field.Type))
+// anyOf is the schema of a value of a route, or of one of several.
+func anyOf(s *schematest.Schemas, v any) schematest.Mapping {
+	list, ok := v.(oneOf)
+	if !ok {
+		return s.Of(reflect.TypeOf(v))
 	}
-	object := ordered{{"type", "object"}, {"properties", properties}}
-	if required != nil {
-		object.add("required", required)
+	var all []schematest.Mapping
+	for _, one := range list {
+		all = append(all, s.Of(reflect.TypeOf(one)))
 	}
-	return object
+	return schematest.Mapping{{"oneOf", all}}
 }
 
-func (s schemas) any(v any) ordered {
-	if list, ok := v.(oneOf); ok {
-		var all []ordered
-		for _, one := range list {
-			all = append(all, s.of(reflect.TypeOf(one)))
-		}
-		return ordered{{"oneOf", all}}
+// content is what a good answer of a route has in it.
+func content(s *schematest.Schemas, r *route) schematest.Mapping {
+	schema := schematest.Text
+	switch r.answer.(type) {
+	case document:
+	case ExportLine: // no single JSON value, which a generated client would read it as
+		schema = schematest.Mapping{{"type", "string"}, {"description", "Lines, each an ExportLine in JSON."}, {"contentMediaType", r.media}, {"contentSchema", anyOf(s, r.answer)}}
+	default:
+		schema = anyOf(s, r.answer)
 	}
-	return s.of(reflect.TypeOf(v))
+	return schematest.Mapping{{cmp.Or(r.media, "application/json"), schematest.Mapping{{"schema", schema}}}}
 }
 
-func openAPIDocument() ([]byte, error) {
-	s := schemas{}
-	problem := s.of(reflect.TypeFor[Problem]())
-	var paths ordered
-	byPath := map[string]*ordered{}
+func openAPIDocument() schematest.Mapping {
+	s := schemas()
+	problem := s.Of(reflect.TypeFor[Problem]())
+	var paths schematest.Mapping
+	byPath := map[string]*schematest.Mapping{}
 	var order []string
 	for i := range routes {
 		r := &routes[i]
-		operation := ordered{{"operationId", r.operation}, {"summary", r.summary}}
+		operation := schematest.Mapping{{"operationId", r.operation}, {"summary", r.summary}}
 		if r.about != "" {
-			operation.add("description", r.about)
+			operation.Add("description", r.about)
 		}
 		if r.scope == 0 {
-			operation.add("security", []any{})
+			operation.Add("security", []any{})
 		} else {
-			operation.add("x-scope", r.scope.String())
+			operation.Add("x-scope", r.scope.String())
 		}
-		var parameters []ordered
+		var parameters []schematest.Mapping
 		parameter := func(name, in, about string, isNumber bool) {
-			schema := text
+			schema := schematest.Text
 			if isNumber {
-				schema = number
+				schema = schematest.Long
 			}
-			p := ordered{{"name", name}, {"in", in}, {"description", about}, {"schema", schema}}
+			p := schematest.Mapping{{"name", name}, {"in", in}, {"description", about}, {"schema", schema}}
 			if in == "path" {
-				p.add("required", true)
+				p.Add("required", true)
 			}
 			parameters = append(parameters, p)
 		}
@@ -152,40 +103,34 @@ func openAPIDocument() ([]byte, error) {
 			parameter(p.name, "header", p.about, p.number)
 		}
 		if parameters != nil {
-			operation.add("parameters", parameters)
+			operation.Add("parameters", parameters)
 		}
 		if r.body != nil {
 			_, optional := r.body[0].(Sanction)
-			schema := s.any(oneOf(r.body))
+			schema := anyOf(s, oneOf(r.body))
 			if len(r.body) == 1 {
-				schema = s.any(r.body[0])
+				schema = anyOf(s, r.body[0])
 			}
-			operation.add("requestBody", ordered{{"required", !optional}, {"content", ordered{{"application/json", ordered{{"schema", schema}}}}}})
+			operation.Add("requestBody", schematest.Mapping{{"required", !optional}, {"content", schematest.Mapping{{"application/json", schematest.Mapping{{"schema", schema}}}}}})
 		}
-		var responses ordered
-		good := ordered{{"description", "Done."}}
+		var responses schematest.Mapping
+		good := schematest.Mapping{{"description", "Done."}}
 		if r.answer != nil {
-			media := r.media
-			if media == "" {
-				media = "application/json"
-			}
-			content := ordered{}
-			if _, isDocument := r.answer.(document); !isDocument {
-				content = ordered{{"schema", s.any(r.answer)}}
-			}
-			good.add("content", ordered{{media, content}})
+			good.Add("content", content(s, r))
 		}
 		if r.status == 201 && r.headers != nil {
-			responses.add("200", good)
+			responses.Add("200", good)
 		}
-		responses.add(strconv.Itoa(r.status), good)
+		responses.Add(strconv.Itoa(r.status), good)
 		status, names := 0, []string{}
 		tell := func() {
 			if status != 0 {
-				responses.add(strconv.Itoa(status), ordered{
-					{"description", strings.Join(names, ", ")},
-					{"content", ordered{{"application/problem+json", ordered{{"schema", problem}}}}},
-				})
+				response := schematest.Mapping{{"description", strings.Join(names, ", ")}}
+				if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+					response.Add("headers", schematest.Mapping{{"Retry-After", schematest.Mapping{{"description", "When the same may succeed, in seconds."}, {"schema", schematest.Number}}}})
+				}
+				response.Add("content", schematest.Mapping{{"application/problem+json", schematest.Mapping{{"schema", problem}}}})
+				responses.Add(strconv.Itoa(status), response)
 			}
 		}
 		for _, code := range r.codesOf() {
@@ -203,86 +148,42 @@ func openAPIDocument() ([]byte, error) {
 			names = append(names, string(code))
 		}
 		tell()
-		operation.add("responses", responses)
+		operation.Add("responses", responses)
 		if byPath[r.path] == nil {
-			byPath[r.path] = &ordered{}
+			byPath[r.path] = &schematest.Mapping{}
 			order = append(order, r.path)
 		}
-		byPath[r.path].add(strings.ToLower(r.method), operation)
+		byPath[r.path].Add(strings.ToLower(r.method), operation)
 	}
 	for _, path := range order {
-		paths.add(path, *byPath[path])
+		paths.Add(path, *byPath[path])
 	}
-	var named ordered
-	var names []string
-	for name := range s {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		named.add(name, s[name])
-	}
-	doc := ordered{
+	return schematest.Mapping{
 		{"openapi", "3.1.0"},
-		{"info", ordered{
+		{"info", schematest.Mapping{
 			{"title", "Antchat: the HTTP API for back ends"}, {"version", "1.0.0"},
 			{"description", "Keys and their scopes: docs/http-api.md. Refusals are problem documents (RFC 9457) with a code of a closed list.\n"},
-			{"license", ordered{{"name", "MIT"}, {"identifier", "MIT"}}},
+			{"license", schematest.Mapping{{"name", "MIT"}, {"identifier", "MIT"}}},
 		}},
-		{"servers", []ordered{{{"url", Prefix}}}},
-		{"security", []ordered{{{"key", []string{}}}}},
+		{"servers", []schematest.Mapping{{{"url", Prefix}}}},
+		{"security", []schematest.Mapping{{{"key", []string{}}}}},
 		{"paths", paths},
-		{"components", ordered{
-			{"securitySchemes", ordered{{"key", ordered{{"type", "http"}, {"scheme", "bearer"}, {"description", "An API key, or a token with the claim that api.claim names."}}}}},
-			{"schemas", named},
+		{"components", schematest.Mapping{
+			{"securitySchemes", schematest.Mapping{{"key", schematest.Mapping{{"type", "http"}, {"scheme", "bearer"}, {"description", "An API key, or a token with the claim that api.claim names."}}}}},
+			{"schemas", s.Named()},
 		}},
 	}
-	var b bytes.Buffer
-	b.WriteString("# Made from the code: go test ./server/httpapi -run OpenAPI -update\n")
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(doc); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), enc.Close()
 }
 
 // The document says what the code does, and all of it.
 func TestOpenAPI(t *testing.T) {
-	want, err := openAPIDocument()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(openAPIFile, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(openAPIFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(have, want) {
-		t.Errorf("%s differs from the code; go test ./server/httpapi -run OpenAPI -update", openAPIFile)
-	}
-	var doc struct {
-		Paths      map[string]map[string]any
-		Components struct{ Schemas map[string]any }
-	}
-	if err := yaml.Unmarshal(have, &doc); err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`#/components/schemas/(\w+)`).FindAllSubmatch(have, -1) {
-		if doc.Components.Schemas[string(m[1])] == nil {
-			t.Errorf("%s leads nowhere", m[0])
-		}
-	}
+	doc := schematest.Hold(t, openAPIFile, "go test ./server/httpapi -run OpenAPI -update", openAPIDocument(), *update)
 	// Every documented operation is served: with no key it asks for one, or
 	// answers.
 	f := newFixture(t, nil)
-	for path, methods := range doc.Paths {
+	for path, methods := range doc["paths"].(map[string]any) {
 		path = strings.NewReplacer("{room}", "r", "{user}", "sub:u", "{seq}", "1").Replace(path)
-		for method := range methods {
+		for method := range methods.(map[string]any) {
 			w := httptest.NewRecorder()
 			f.api.ServeHTTP(w, f.request(strings.ToUpper(method), path, "", "Authorization", ""))
 			if w.Code != 200 && w.Code != 401 && w.Code != 429 {
@@ -330,6 +231,14 @@ func TestDocsPage(t *testing.T) {
 	for _, c := range Codes {
 		if !strings.Contains(html, `<tr id="`+string(c.Code)+`">`) {
 			t.Errorf("the page has no %s", c.Code)
+		}
+	}
+	for _, want := range []string{
+		"{message: string, username?: string, id?: string} | {messages: [{message: string, username?: string, id?: string}, …]}",
+		"code: string, retryAfter?: number", "{room: string, numUsers: number, users: [{username: string, user: string}, …], next?: string}", "error?: problem}",
+	} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page does not say %s", want)
 		}
 	}
 	if regexp.MustCompile(`(?i)<script|src=|https?://|style="`).MatchString(html) {

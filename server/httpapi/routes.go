@@ -41,7 +41,7 @@ type parameter struct {
 
 // variables are those of the paths.
 var variables = map[string]string{
-	"room": "The room's name, percent-encoded (a slash is %2F). @ and a user's public id is the key's direct room with that user.",
+	"room": "The room's name, in an address percent-encoded (a slash is %2F). @ and a user's public id is the key's direct room with that user.",
 	"user": "The user's public id, or sub: and what the tokens' issuer calls the user.",
 	"seq":  "The message's place in its room.",
 }
