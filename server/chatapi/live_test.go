@@ -25,6 +25,8 @@ func TestJoinMeetsLive(t *testing.T) {
 	for w := range 3 {
 		c := f.dial(hello{bulk: true})
 		call[JoinedRoom](c, "join room", "tea")
+		// Readers begin in a room that has a message.
+		call[Stored](c, "new message", map[string]any{"room": "tea", "message": "first", "id": fmt.Sprint(w)})
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				call[Stored](c, "new message", map[string]any{"room": "tea", "message": fmt.Sprint(i), "id": fmt.Sprint(w, "-", i)})
