@@ -244,6 +244,9 @@ func (a *Adapter) shutDown() {
 		_, _ = l.eval(ctx, false, lua().quit, a.o.Lease.Milliseconds(), max(0, min(a.o.Grace, a.o.Lease)).Milliseconds())
 	}
 	a.cancel()
+	for _, l := range a.lanes {
+		l.calls.close()
+	}
 	a.peers.out.close()
 	a.wg.Wait()
 	a.seq.Close()

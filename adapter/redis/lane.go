@@ -29,6 +29,7 @@ type lane struct {
 	base       string // prefix of keys and channels, with the hash tag
 	publishCmd string // PUBLISH, or SPUBLISH on a Cluster
 	pipe       *pipe
+	calls      *calls
 	witness    *witness
 
 	// stale: something of what this node wrote may be missing.
@@ -100,7 +101,7 @@ func newLane(a *Adapter, n int) *lane {
 	if a.conn.form == cluster {
 		l.publishCmd = "SPUBLISH"
 	}
-	l.pipe, l.witness = newPipe(l), newWitness()
+	l.pipe, l.calls, l.witness = newPipe(l), &calls{l: l}, newWitness()
 	return l
 }
 

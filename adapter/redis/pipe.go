@@ -415,15 +415,13 @@ func (l *lane) eval(ctx context.Context, again bool, s *script, args ...any) (an
 	defer cancel()
 	whole := false
 	for try := 0; ; try++ {
-		client, err := l.a.conn.pool(ctx, l.n, l.a.o.Connections)
-		if err == nil {
-			cmd := l.call(s, args...)
-			if whole {
-				cmd[0], cmd[1] = "EVAL", s.text
-			}
-			var v any
-			began := time.Now()
-			v, err = client.Do(ctx, cmd...).Result()
+		cmd := l.call(s, args...)
+		if whole {
+			cmd[0], cmd[1] = "EVAL", s.text
+		}
+		began := time.Now()
+		client, v, err := l.calls.do(ctx, cmd)
+		if client != nil {
 			fault := faultOf(err)
 			if h := l.a.o.Hooks.Call; h != nil {
 				if fault == none || fault == noScript {

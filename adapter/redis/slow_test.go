@@ -99,3 +99,38 @@ func TestDistantRedis(t *testing.T) {
 		t.Errorf("%d sockets, %q missing, %v", len(all), missing, err)
 	}
 }
+
+// TestCallsTogether: many at once share the round trips of a distant Redis, where
+// each on a connection of its own would wait for one: 600 calls by 2 connections
+// would take a minute.
+func TestCallsTogether(t *testing.T) {
+	s := ownServer(t)
+	f := newFleet(t, s.addr, 1, Options{Connections: 2, Timeout: 20 * time.Second})
+	a := f.nodes[0]
+	f.proxies[0].delay.Store(int64(100 * time.Millisecond))
+	var wg sync.WaitGroup
+	for i := range 600 {
+		wg.Go(func() {
+			if _, err := a.Head(t.Context(), "/", strconv.Itoa(i)); err != nil {
+				t.Errorf("call %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	c := a.lanes[0].calls
+	until(t, "nobody sends", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.leaders == 0 && len(c.waiting) == 0
+	})
+
+	// Who does not wait any longer keeps nobody.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := a.Head(ctx, "/", "a"); err == nil {
+		t.Error("an answer, and nobody waits")
+	}
+	if _, err := a.Head(t.Context(), "/", "a"); err != nil {
+		t.Error(err)
+	}
+}
