@@ -428,7 +428,7 @@ func TestSlowBodyIsNotRelayed(t *testing.T) {
 	}
 	defer slow.Close()
 	_ = slow.SetDeadline(time.Now().Add(patience))
-	fmt.Fprintf(slow, "POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", p.sid)
+	_, _ = fmt.Fprintf(slow, "POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", p.sid)
 	lines := bufio.NewReader(slow)
 	if line, err := lines.ReadString('\n'); !strings.Contains(line, " 100 ") {
 		t.Fatalf("%q, %v", line, err) // it is being read

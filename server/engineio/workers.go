@@ -45,7 +45,6 @@ func (w *workers) work(f func()) {
 	one := &worker{}
 	for {
 		f()
-		f = nil // it may hold much
 		w.mu.Lock()
 		if w.closed || len(w.idle) >= maxIdle {
 			w.mu.Unlock()
