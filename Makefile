@@ -19,7 +19,7 @@ LINTER        := $(CACHE)/golangci-lint-$(LINTER_VERSION)/golangci-lint
 # The capacity model's constants, fitted to what was measured, and held against it.
 FIT := $(GO) test -count=1 -v -run 'TestRecords|TestPage' ./server/plan -update
 
-.PHONY: help run build test lint fuzz alloc bench bench-go bench-check growth faults soak interop check-js check-deploy setup clean
+.PHONY: help run build test lint fuzz alloc bench bench-go bench-check growth fleet faults soak interop check-js check-deploy setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ bench-check: setup ## measure again; fails if a ratio is worse than in docs/benc
 growth: setup ## cost against size; writes docs/growth.md and its plots, fits the capacity model to them
 	. $(TOOLS); $(GO) run ./server/e2e/bench -growth . -runs 2 -measure 4s $(ARGS)
 	$(FIT)
+
+fleet: setup ## 250,000 chatting clients of 15 nodes on this machine; writes docs/fleet.md: some 10 minutes; more in ARGS
+	. $(TOOLS); $(GO) run ./server/e2e/bench/fleet -record . $(ARGS)
 
 faults: setup ## kill, cut and pause real servers under load; settings in ARGS, such as ARGS='-only redis-kill'
 	. $(TOOLS); $(GO) run ./server/e2e/faults $(ARGS)
