@@ -34,7 +34,7 @@ build: ## make bin/antchat, one static binary
 # every package. -count=1 since the end-to-end tests start programs, which the
 # test cache does not see.
 test: setup check-js check-deploy fuzz alloc ## everything that must hold, with the race detector
-	. $(TOOLS); $(GO) test -count=1 -race -timeout 12m ./...
+	. $(TOOLS); $(GO) test -count=1 -race -timeout 20m ./...
 
 lint: $(LINTER) ## gofmt, go vet, builds for other systems, golangci-lint
 	@out=$$(gofmt -l adapter deploy docs server web); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi

@@ -100,7 +100,7 @@ func (o *options) soakAll(ctx context.Context) (err error) {
 	cmd := exec.CommandContext(inner, load, "-mode", "chat", "-vocabulary", "antchat", "-faults", "-quiet", "-json", report,
 		"-targets", "http://"+w.front.addr(), "-revision", "mixed", "-clients", strconv.Itoa(o.soak.clients),
 		"-rate", strconv.FormatFloat(o.soak.rate, 'f', -1, 64), "-warm-up", "0s", "-duration", o.soak.duration.String(),
-		"-limit", (o.soak.duration + 5*time.Minute).String())
+		"-limit", (o.soak.duration + 5*time.Minute).String(), "-grace", "1m")
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = o.out, os.Stderr, diesWithParent()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the load tool: %w", err)
