@@ -39,7 +39,7 @@ func startFleet(ctx context.Context, dir string, n int) (*fleet, error) {
 	}
 	url := "redis://127.0.0.1:" + strconv.Itoa(port)
 	client := f.redis()
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	if err := await(ctx, func() error { return client.Ping(ctx).Err() }); err != nil {
 		return f, fmt.Errorf("redis-server: %w", err)
 	}
@@ -80,7 +80,7 @@ func (f *fleet) start(ctx context.Context, dir string, port int, name string, en
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = own, log, log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -144,7 +144,7 @@ func (f *fleet) redis() *redis.Client {
 // redisInfo is what Redis holds now.
 func (f *fleet) redisInfo(ctx context.Context) (redisInfo, error) {
 	client := f.redis()
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	text, err := client.Info(ctx, "server", "memory", "keyspace", "stats").Result()
 	if err != nil {
 		return redisInfo{}, err
