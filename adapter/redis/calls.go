@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -39,9 +40,9 @@ type call struct {
 	err    error
 }
 
-// do sends a command and waits for its answer. When ctx ends first, what the
-// command did is unknown. The client is that which it was sent with, nil if it
-// was not sent.
+// do sends a command and waits for its answer. When ctx ends first, it is not sent
+// any more, or what it did is unknown. The client is that which it was sent with, nil
+// if there is no answer.
 func (c *calls) do(ctx context.Context, cmd []any) (*goredis.Client, any, error) {
 	x := &call{cmd: cmd, done: make(chan struct{})}
 	c.mu.Lock()
@@ -59,7 +60,18 @@ func (c *calls) do(ctx context.Context, cmd []any) (*goredis.Client, any, error)
 	case <-x.done:
 		return x.client, x.v, x.err
 	case <-ctx.Done():
+		c.withdraw(x)
 		return nil, nil, ctx.Err()
+	}
+}
+
+// withdraw takes a call back that nobody has sent: while Redis is away no more may
+// wait than there are callers, and none may be sent long after.
+func (c *calls) withdraw(x *call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.waiting, x); i >= 0 {
+		c.waiting = slices.Delete(c.waiting, i, i+1)
 	}
 }
 
@@ -73,8 +85,8 @@ func (c *calls) lead() {
 			c.mu.Unlock()
 			return
 		}
-		batch := c.waiting[:n:n]
-		if c.waiting = c.waiting[n:]; len(c.waiting) == 0 {
+		batch := slices.Clone(c.waiting[:n]) // withdraw moves what waits
+		if c.waiting = slices.Delete(c.waiting, 0, n); len(c.waiting) == 0 {
 			c.waiting = nil
 		}
 		c.mu.Unlock()

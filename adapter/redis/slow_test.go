@@ -124,12 +124,37 @@ func TestCallsTogether(t *testing.T) {
 		return c.leaders == 0 && len(c.waiting) == 0
 	})
 
-	// Who does not wait any longer keeps nobody.
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := a.Head(ctx, "/", "a"); err == nil {
-		t.Error("an answer, and nobody waits")
+	if _, err := a.Head(t.Context(), "/", "a"); err != nil {
+		t.Error(err)
 	}
+}
+
+// TestCallsWithdrawn: nothing waits behind callers that have given up.
+func TestCallsWithdrawn(t *testing.T) {
+	s := ownServer(t)
+	f := newFleet(t, s.addr, 1, Options{Timeout: 20 * time.Second})
+	a := f.nodes[0]
+	f.proxies[0].delay.Store(int64(time.Second))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Go(func() {
+			if _, err := a.Head(ctx, "/", strconv.Itoa(i)); err == nil {
+				t.Error("an answer in less than it takes")
+			}
+		})
+	}
+	wg.Wait()
+	c := a.lanes[0].calls
+	c.mu.Lock()
+	waiting := len(c.waiting)
+	c.mu.Unlock()
+	// The node's own calls wait on.
+	if waiting > 10 {
+		t.Errorf("%d calls wait for nobody", waiting)
+	}
+	f.proxies[0].delay.Store(0)
 	if _, err := a.Head(t.Context(), "/", "a"); err != nil {
 		t.Error(err)
 	}
