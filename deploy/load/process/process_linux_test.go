@@ -3,9 +3,21 @@ package process
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
+
+// TestMachine: each part is told.
+func TestMachine(t *testing.T) {
+	text, err := Machine()
+	if parts := strings.Split(text, ", "); err != nil || len(parts) < 4 || !strings.HasPrefix(parts[len(parts)-1], "Linux ") {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := field("/proc/meminfo", "no such thing"); err == nil {
+		t.Error("a field that is not there")
+	}
+}
 
 // TestRead: a process that works uses time, one that sleeps does not, and one
 // that is gone is an error.

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/antchat/antchat/deploy/load/process"
 )
 
 // stage measures points of one kind. It is given the sizes ascending.
@@ -62,9 +64,10 @@ func recordGrowth(ctx context.Context, root, dir string, o options) error {
 		},
 	}
 	var err error
-	if g.Machine, err = readMachine(); err != nil {
+	if g.Machine, err = process.Machine(); err != nil {
 		return err
 	}
+	g.Machine += ", loopback"
 	if g.Versions, err = versions(ctx, root, nil); err != nil {
 		return err
 	}

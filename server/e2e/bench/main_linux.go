@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/deploy/load/process"
 )
 
 // pinnedEnv marks the process that runs on the second core already.
@@ -257,9 +259,10 @@ func (o options) newRecord(ctx context.Context, root string) (*record, error) {
 		Seconds: o.measure.Seconds(), Idle: o.idleClients, Figures: newFigures(), Parts: map[string]part{},
 	}
 	var err error
-	if r.Machine, err = readMachine(); err != nil {
+	if r.Machine, err = process.Machine(); err != nil {
 		return nil, err
 	}
+	r.Machine += ", loopback"
 	if r.Versions, err = versions(ctx, root, o.peers); err != nil {
 		return nil, err
 	}

@@ -134,46 +134,6 @@ func versions(ctx context.Context, root string, names []string) ([]version, erro
 	return all, nil
 }
 
-// readMachine describes this machine.
-func readMachine() (string, error) {
-	cpu, err := field("/proc/cpuinfo", "model name")
-	if err != nil {
-		return "", err
-	}
-	memory, err := field("/proc/meminfo", "MemTotal")
-	if err != nil {
-		return "", err
-	}
-	var kB float64
-	if _, err := fmt.Sscan(memory, &kB); err != nil {
-		return "", fmt.Errorf("/proc/meminfo: %w", err)
-	}
-	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "", err
-	}
-	online, err := os.ReadFile("/sys/devices/system/cpu/online")
-	if err != nil {
-		return "", err
-	}
-	kernel, _, _ := strings.Cut(strings.TrimSpace(string(release)), "-")
-	return fmt.Sprintf("%s, cores %s, %.0f GiB, Linux %s, loopback", cpu, strings.TrimSpace(string(online)), kB/(1<<20), kernel), nil
-}
-
-// field is a value of a file of "name : value" lines.
-func field(path, name string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(string(b)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
-			return strings.TrimSpace(value), nil
-		}
-	}
-	return "", fmt.Errorf("%s has no %q", path, name)
-}
-
 // loadAverage is the last minute's; this benchmark alone makes up to 2.
 func loadAverage() float64 {
 	var v float64

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/deploy/load/process"
 )
 
 // options are the command line's.
@@ -141,7 +143,7 @@ func measure(ctx context.Context, o options) (*record, error) {
 	if err := errors.Join(err, json.Unmarshal(text, &r.Load)); err != nil {
 		return nil, err
 	}
-	if r.Machine, err = machine(); err != nil {
+	if r.Machine, err = process.Machine(); err != nil {
 		return nil, err
 	}
 	r.Redis, err = f.redisInfo(ctx)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -57,33 +56,4 @@ func watchMemory(ctx context.Context, most *memory) error {
 		case <-time.After(time.Second):
 		}
 	}
-}
-
-// machine says what this is.
-func machine() (string, error) {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "", err
-	}
-	model := runtime.GOARCH
-	for line := range strings.Lines(string(info)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-			model = strings.TrimSpace(v)
-			break
-		}
-	}
-	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "", err
-	}
-	kernel, _, _ := strings.Cut(strings.TrimSpace(string(release)), "-") // without the builder's own words
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return "", err
-	}
-	var total int64
-	if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &total); err != nil {
-		return "", fmt.Errorf("/proc/meminfo: %w", err)
-	}
-	return fmt.Sprintf("%s, %d cores, %d GiB, Linux %s", model, runtime.NumCPU(), (total+1<<19)>>20, kernel), nil
 }
