@@ -38,6 +38,8 @@ test: setup check-js check-deploy fuzz alloc ## everything that must hold, with 
 
 lint: $(LINTER) ## gofmt, go vet, builds for other systems, golangci-lint
 	@out=$$(gofmt -l adapter deploy docs server web); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
+	@# What a build leaves behind was committed once.
+	@out=$$(git ls-files -z | xargs -0 ls -ld | awk '$$5 > 1000000 {print $$NF}'); if [ -n "$$out" ]; then echo "not for the repository: $$out"; exit 1; fi
 	$(GO) vet ./...
 	@# That it builds elsewhere: what is for Linux alone stands in files for Linux.
 	for system in darwin windows; do CGO_ENABLED=0 GOOS=$$system $(GO) build ./...; done
