@@ -61,6 +61,7 @@ var faults = []fault{
 	{name: "redis-kill", about: "kill -9 of Redis, started again from its file", fleet: true, lone: true, strike: endRedis(syscall.SIGKILL, 3*time.Second)},
 	{name: "redis-away", about: "kill -9 of Redis, away for longer than the lease", fleet: true, lone: true, strike: endRedis(syscall.SIGKILL, lease+4*time.Second)},
 	{name: "redis-pause", about: "SIGSTOP of Redis for 6 s", fleet: true, lone: true, strike: pauseRedis},
+	{name: "starve", about: "all servers and Redis get a twentieth of their time for 20 s", fleet: true, lone: true, strike: starve},
 	{name: "subscriber-kill", about: "CLIENT KILL TYPE pubsub, three times", fleet: true, lone: true, strike: killClients("pubsub")},
 	{name: "connection-kill", about: "CLIENT KILL TYPE normal, three times", fleet: true, lone: true, strike: killClients("normal")},
 	{name: "output-limit", about: "a node reads slowly, Redis's output-buffer limit closes its subscriber", fleet: true, lone: true, strike: outputLimit},
@@ -226,6 +227,34 @@ func pauseRedis(ctx context.Context, w *world) error {
 	defer w.healed()
 	defer w.store.signal(sigCont)
 	return pause(ctx, 6*time.Second)
+}
+
+// starve: everything is slow at once, as on machines that have too much to do.
+func starve(ctx context.Context, w *world) error {
+	w.mu.Lock()
+	all := []func(syscall.Signal){w.store.signal}
+	for _, n := range w.servers {
+		all = append(all, n.signal)
+	}
+	w.mu.Unlock()
+	signal := func(s syscall.Signal) {
+		for _, one := range all {
+			one(s)
+		}
+	}
+	defer w.healed()
+	defer signal(sigCont)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		signal(sigCont)
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+		signal(sigStop)
+		if err := pause(ctx, 190*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func killClients(kind string) func(context.Context, *world) error {

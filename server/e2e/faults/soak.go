@@ -44,7 +44,7 @@ var soakEnv = map[string]string{"RECOVERY_WINDOW": "30s", "DEDUPE_WINDOW": "1m",
 // leave the fleet as it was.
 var soakFaults = []string{
 	"node-kill", "node-kill-long", "node-term", "node-pause", "node-pause-long", "client-switch", "client-cut", "client-stall", "client-slow",
-	"redis-restart", "redis-kill", "redis-pause", "subscriber-kill", "connection-kill", "link-cut", "link-cut-long", "link-slow", "link-half", "link-stall",
+	"redis-restart", "redis-kill", "redis-pause", "starve", "subscriber-kill", "connection-kill", "link-cut", "link-cut-long", "link-slow", "link-half", "link-stall",
 }
 
 func (s *soak) check() error {
