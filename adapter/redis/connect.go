@@ -47,9 +47,23 @@ type connector struct {
 	mu       sync.Mutex
 	where    []string  // by lane; "" when unknown
 	searches []*search // by lane; nil while nobody looks for its primary
-	clients  map[string]*goredis.Client
+	clients  map[role]*goredis.Client
 	closed   bool
 }
+
+// role is what the connections of a client at an address are for.
+type role struct {
+	addr string
+	use  use
+}
+
+type use uint8
+
+const (
+	general use = iota // reads, cuts, sessions
+	beats              // leases: what waits for nothing
+	upkeep             // repairs, audits, reaping: what waits for no client's calls
+)
 
 // search is one caller's look for a lane's primary, for which the others wait:
 // when a primary has moved, everybody notices at once.
@@ -65,7 +79,7 @@ var errURL = errors.New("redis: malformed URL")
 // parseURL reads the forms of Options.URL. Multiple hosts are no URL for
 // net/url, so the hosts are cut out first.
 func parseURL(text string) (c *connector, err error) {
-	c = &connector{clients: make(map[string]*goredis.Client)}
+	c = &connector{clients: make(map[role]*goredis.Client)}
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
 		return nil, errURL
@@ -294,9 +308,9 @@ func (c *connector) askSentinels(ctx context.Context) (string, error) {
 func (c *connector) askCluster(ctx context.Context, lane int) (string, error) {
 	c.mu.Lock()
 	hosts := slices.Clone(c.hosts)
-	for addr := range c.clients {
-		if !slices.Contains(hosts, addr) {
-			hosts = append(hosts, addr)
+	for r := range c.clients {
+		if !slices.Contains(hosts, r.addr) {
+			hosts = append(hosts, r.addr)
 		}
 	}
 	c.mu.Unlock()
@@ -345,6 +359,11 @@ func (c *connector) forget(lane int, client *goredis.Client) {
 
 // pool is the client for reads and cuts in a lane.
 func (c *connector) pool(ctx context.Context, lane, size int) (*goredis.Client, error) {
+	return c.client(ctx, lane, general, size)
+}
+
+// client is the client for a use in a lane, of size connections at most.
+func (c *connector) client(ctx context.Context, lane int, use use, size int) (*goredis.Client, error) {
 	addr, err := c.address(ctx, lane)
 	if err != nil {
 		return nil, err
@@ -354,12 +373,13 @@ func (c *connector) pool(ctx context.Context, lane, size int) (*goredis.Client, 
 	if c.closed {
 		return nil, adapter.ErrClosed
 	}
-	cl := c.clients[addr]
+	r := role{addr, use}
+	cl := c.clients[r]
 	if cl == nil {
 		o := c.template
 		o.Addr, o.PoolSize = addr, size
 		cl = goredis.NewClient(&o)
-		c.clients[addr] = cl
+		c.clients[r] = cl
 	}
 	return cl, nil
 }

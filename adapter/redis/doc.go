@@ -28,7 +28,7 @@
 //	d:room:bucket   dedupe answers
 //	v:room w:ns vt  recoverable emits to one room, to several or all; trimmed up to
 //	o:pid j:pid     a session, and its part of a lane
-//	z n zd g x      leases, the dead, since when, half reaped, emits made
+//	z n zd g gr x   leases, the dead, since when, half reaped, by whom, emits made
 //	on: in: pn:     sessions, sockets, presence of an incarnation
 //	i:sid           which node has a socket
 //	p: pz: pr lr    people of a room, in order; rooms with people; with a log

@@ -30,7 +30,7 @@ type Finding struct {
 
 const (
 	leastMajor = 7  // of the version
-	nodeNeeds  = 20 // connections of a node on a single Redis: see Options.Connections
+	nodeNeeds  = 22 // connections of a node on a single Redis: see Options.Connections
 	nearlyFull = 0.85
 )
 

@@ -36,6 +36,12 @@ type lane struct {
 	stale atomic.Bool
 	// repaired counts the times that the link became live.
 	repaired atomic.Uint64
+	// heard counts what has come on the link; inHand says that its reader has some of
+	// it that it has not passed on yet.
+	heard  atomic.Uint64
+	inHand atomic.Bool
+	// reaping: this node is at it.
+	reaping atomic.Bool
 
 	mu    sync.Mutex
 	state linkState
@@ -209,8 +215,12 @@ func (l *lane) session() (err error) {
 		channels = channels[n:]
 	}
 	for {
-		// Beats come more often; a silent connection is a dead one.
-		msg, err := ps.ReceiveTimeout(ctx, l.a.o.Beat+3*time.Second)
+		// Without a limit: whether a silent connection is a dead one is for the beats
+		// to say, which know whether Redis answers at all.
+		l.inHand.Store(false)
+		msg, err := ps.ReceiveTimeout(ctx, 0)
+		l.inHand.Store(true)
+		l.heard.Add(1)
 		if err != nil {
 			if l.lostMeanwhile(gen) {
 				return nil

@@ -13,11 +13,45 @@ import (
 	"github.com/antchat/antchat/adapter/roomindex"
 )
 
+// linkWatch is what a lane's beats have found of its link: since when nothing has
+// come on it, and how many of them Redis has answered meanwhile. It belongs to
+// beatLoop.
+type linkWatch struct {
+	gen, heard uint64
+	answers    int
+	since      time.Time
+}
+
+const (
+	// maxSilence is how long nothing may come on a link while Redis answers, and
+	// silentBeats the beats that it answers in that time: a node that was stopped
+	// itself has heard nothing either.
+	maxSilence  = 3 * time.Second
+	silentBeats = 2
+)
+
+// silent is called when Redis has answered a beat, which it published too. A link
+// whose reader has a message in hand is behind, not dead: all of it is there, in order.
+func (s *linkWatch) silent(l *lane, gen uint64) bool {
+	if heard := l.heard.Load(); l.inHand.Load() || s.gen != gen || s.heard != heard {
+		*s = linkWatch{gen: gen, heard: heard, since: time.Now()}
+		return false
+	}
+	s.answers++
+	return s.answers >= silentBeats && time.Since(s.since) > maxSilence
+}
+
+// beatPatience is how long a beat may take. One that Redis answers late has renewed
+// the lease all the same, so it is worth more than a new one behind it.
+func (o *Options) beatPatience() time.Duration { return max(o.Beat, o.Lease/3) }
+
 // beat keeps a lane's lease and sees that its link is alive (DELIVERY,
 // "Link", "Ownership").
 func (l *lane) beatLoop() {
+	var watch linkWatch
+	var suspects []string
 	for {
-		l.beat()
+		suspects = l.beat(&watch, suspects)
 		select {
 		case <-time.After(l.a.o.Beat - l.a.o.Beat/8 + rand.N(l.a.o.Beat/8+1)):
 		case <-l.a.beatNow[l.n]:
@@ -27,29 +61,36 @@ func (l *lane) beatLoop() {
 	}
 }
 
-func (l *lane) beat() {
+// beat returns whose leases are overdue. Whoever was so at the beat before as well,
+// one of suspects, is reaped: when it was Redis or this machine that slept, the
+// others' beats have come in between.
+func (l *lane) beat(watch *linkWatch, suspects []string) (overdue []string) {
 	// The pipe is kept awake too: a connection that is only found dead by the
 	// next message costs that message its time.
 	l.pipe.pushNow(&op{cmd: []any{"PING"}, once: true, deadline: time.Now().Add(l.a.o.Beat)})
-	ctx, cancel := context.WithTimeout(l.a.ctx, l.a.o.Beat)
+	ctx, cancel := context.WithTimeout(l.a.ctx, l.a.o.beatPatience())
 	defer cancel()
 	life := l.a.incarnation()
-	v, err := l.eval(ctx, true, lua().beat, l.a.node, l.a.o.Lease.Milliseconds())
+	asked := time.Now()
+	v, err := l.evalBy(ctx, l.own(beats), true, lua().beat, l.a.node, l.a.o.Lease.Milliseconds())
 	var r reply
 	if err == nil {
 		r, err = asReply(v)
 	}
 	l.mu.Lock()
-	silent := l.state != linkDown && time.Since(l.lastBeat) > l.a.o.Beat+3*time.Second
-	newEra := err == nil && r.text(0) == "ok" && l.state == linkLive && r.number(2) != l.start
+	alive := err == nil && r.text(0) == "ok"
 	switch {
 	case err != nil:
+		// While Redis does not answer, a link that is silent is not to blame: what it
+		// brings afterwards is whole, and a repair would be made when Redis has most to do.
 		l.beatErr = l.a.conn.redact(err).Error()
 		l.steady = time.Time{}
-	case silent:
-		l.loseLocked("no beat came")
-	case newEra:
+	case alive && l.state == linkLive && r.number(2) != l.start:
 		l.loseLocked("a new era began")
+	case alive && l.state == linkLive && l.pos > r.number(1) && l.lastBeat.Before(asked):
+		l.loseLocked("what came after a beat is here, and the beat is not")
+	case alive && l.state != linkDown && watch.silent(l, l.gen):
+		l.loseLocked("no beat came")
 	}
 	if err == nil {
 		l.beatErr = ""
@@ -71,27 +112,61 @@ func (l *lane) beat() {
 		if live && l.stale.Swap(false) {
 			l.a.spawn(l.rewrite)
 		}
+		if !mayReap {
+			return nil
+		}
+		ripe := ""
 		for i := range r.list(3) {
-			if !mayReap {
-				break
+			who := r.list(3).text(i)
+			if who == l.a.incarnation() {
+				continue
 			}
-			if who := r.list(3).text(i); who != l.a.incarnation() {
-				l.reap(who)
+			overdue = append(overdue, who)
+			if ripe == "" && slices.Contains(suspects, who) {
+				ripe = who
+			}
+		}
+		if left := r.list(4); ripe == "" && len(left) > 0 {
+			ripe = left.text(0)
+		}
+		if ripe != "" && l.reaping.CompareAndSwap(false, true) {
+			if !l.a.spawn(func() { defer l.reaping.Store(false); l.reap(ripe) }) {
+				l.reaping.Store(false)
 			}
 		}
 	}
+	return overdue
 }
 
-// reap ends an overdue incarnation, in chunks.
+const (
+	// reapChunk is how many sessions, sockets and people one call ends.
+	reapChunk = 100
+	// maxReapPause bounds the pause after a call, which is as long as it took: what
+	// the dead have left must not slow down the living.
+	maxReapPause = time.Second
+)
+
+// reap ends an overdue incarnation, in chunks. One node of the fleet does it at a
+// time, and one incarnation after the other: after a time in which nobody was served,
+// most of those who are overdue are about to come back.
 func (l *lane) reap(who string) {
-	l.a.o.Logger.Info("a node's lease ran out", "node", who, "lane", l.n)
-	for range 1000 {
-		v, err := l.eval(l.a.ctx, true, lua().reap, who, l.a.o.Lease.Milliseconds(), l.a.o.Window.Milliseconds(), 100)
+	for n := 0; ; n++ {
+		began := time.Now()
+		v, err := l.evalBy(l.a.ctx, l.own(upkeep), true, lua().reap, who, l.a.o.Lease.Milliseconds(), l.a.o.Window.Milliseconds(), reapChunk)
 		if err != nil {
 			l.a.note("reap", err)
 			return
 		}
-		if left, _ := v.(int64); left == 0 {
+		left, _ := v.(int64)
+		if n == 0 && left > 0 {
+			l.a.o.Logger.Info("a node's lease ran out", "node", who, "lane", l.n)
+		}
+		if left <= 0 { // ended, or another node is at it
+			return
+		}
+		select {
+		case <-time.After(min(time.Since(began), maxReapPause)):
+		case <-l.a.ctx.Done():
 			return
 		}
 	}

@@ -45,8 +45,9 @@ type Options struct {
 	// as present: 10 s; none when negative.
 	Grace time.Duration
 	// Lease is how long a node counts as alive after its last beat, in
-	// Redis's time: 10 s. Beat is the time between beats: 2 s. A link on
-	// which no beat came for Beat + 3 s is lost.
+	// Redis's time: 10 s. Beat is the time between beats: 2 s. A beat waits for
+	// its answer for a third of a Lease, and for a Beat at least. A link on which
+	// nothing came for 3 s, while Redis answered beats, is lost.
 	Lease, Beat time.Duration
 	// Linger is how long a room stays subscribed after its last local socket
 	// has left: 30 s.
@@ -94,8 +95,8 @@ type Options struct {
 	// and 64 MiB; beyond it the repair begins anew.
 	Buffer int
 	// Connections bounds the connections for reads and cuts to each Redis
-	// node: 16. Two more per lane carry the log and the link, and two in all
-	// the node-to-node requests.
+	// node: 16. Four more per lane carry the log, the link, beats and repairs,
+	// and two in all the node-to-node requests.
 	Connections int
 
 	// Logger gets what an operator must know; nothing per message. Discarded

@@ -411,6 +411,27 @@ func (p *pipe) send(batch []*op) ([]*op, error) {
 // outcome is unknown is sent once more; what was not executed always is, until
 // the context or the adapter's Timeout ends.
 func (l *lane) eval(ctx context.Context, again bool, s *script, args ...any) (any, error) {
+	return l.evalBy(ctx, l.calls.do, again, s, args...)
+}
+
+// own sends one command on a connection that clients' calls do not use, and so never
+// waits behind them.
+func (l *lane) own(u use) sender {
+	return func(ctx context.Context, cmd []any) (*goredis.Client, any, error) {
+		client, err := l.a.conn.client(ctx, l.n, u, len(l.a.lanes))
+		if err != nil {
+			return nil, nil, err
+		}
+		v, err := client.Do(ctx, cmd...).Result()
+		return client, v, err
+	}
+}
+
+// sender sends one command; the client is that which it was sent with, nil if it was
+// not sent, or nobody waited for the answer.
+type sender func(ctx context.Context, cmd []any) (*goredis.Client, any, error)
+
+func (l *lane) evalBy(ctx context.Context, send sender, again bool, s *script, args ...any) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.a.o.Timeout)
 	defer cancel()
 	whole := false
@@ -420,7 +441,7 @@ func (l *lane) eval(ctx context.Context, again bool, s *script, args ...any) (an
 			cmd[0], cmd[1] = "EVAL", s.text
 		}
 		began := time.Now()
-		client, v, err := l.calls.do(ctx, cmd)
+		client, v, err := send(ctx, cmd)
 		if client != nil {
 			fault := faultOf(err)
 			if h := l.a.o.Hooks.Call; h != nil {

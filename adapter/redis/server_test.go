@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -166,6 +167,7 @@ type proxy struct {
 	ln    net.Listener
 	delay atomic.Int64
 	cut   atomic.Bool // refuse new connections
+	mute  atomic.Bool // subscribers that are here hear nothing any more, and are not told so
 
 	mu    sync.Mutex
 	conns map[net.Conn]net.Conn
@@ -207,12 +209,27 @@ func (p *proxy) run() {
 		p.mu.Lock()
 		p.conns[in] = out
 		p.mu.Unlock()
-		p.wg.Go(func() { p.copy(in, out) })
-		p.wg.Go(func() { p.copy(out, in) })
+		var deaf atomic.Bool
+		p.wg.Go(func() {
+			p.copy(in, out, func(b []byte) bool {
+				if p.mute.Load() && bytes.Contains(b, []byte("subscribe")) {
+					p.mute.Store(false) // this one is new
+				}
+				return true
+			})
+		})
+		p.wg.Go(func() {
+			p.copy(out, in, func(b []byte) bool {
+				if p.mute.Load() && bytes.Contains(b, []byte("message\r\n")) {
+					deaf.Store(true)
+				}
+				return !deaf.Load()
+			})
+		})
 	}
 }
 
-func (p *proxy) copy(from, to net.Conn) {
+func (p *proxy) copy(from, to net.Conn, pass func([]byte) bool) {
 	defer from.Close()
 	defer to.Close()
 	buf := make([]byte, 64<<10)
@@ -221,7 +238,7 @@ func (p *proxy) copy(from, to net.Conn) {
 		if d := p.delay.Load(); d > 0 {
 			time.Sleep(time.Duration(d))
 		}
-		if n > 0 {
+		if n > 0 && pass(buf[:n]) {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
 			}

@@ -7,5 +7,4 @@ save(l)
 redis.call('ZADD', base .. 'z', ms, inc)
 publish('n:' .. node, 'B ' .. num(l.p) .. ' ' .. l.start .. '\n')
 local overdue = redis.call('ZRANGEBYSCORE', base .. 'z', '-inf', '(' .. num(ms - lease), 'LIMIT', 0, 8)
-for _, v in ipairs(redis.call('SRANDMEMBER', base .. 'g', 4)) do overdue[#overdue + 1] = v end
-return {'ok', num(l.p), l.start, overdue}
+return {'ok', num(l.p), l.start, overdue, redis.call('SRANDMEMBER', base .. 'g', 1)}

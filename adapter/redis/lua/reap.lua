@@ -1,7 +1,11 @@
 -- Ends an incarnation whose lease ran out (DELIVERY, "Ownership"), a chunk per
 -- call; says how much is left. Being reaped is what fences; expiry alone does
--- not. Any node may go on where another one stopped.
+-- not. One node does it at a time, and the others are told -1; any may go on where
+-- it stopped.
 local who, lease, window, chunk = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+if dead() then return -1 end
+local reaper = redis.call('GET', base .. 'gr')
+if reaper and reaper ~= inc then return -1 end
 local beat = redis.call('ZSCORE', base .. 'z', who)
 if beat then
   if tonumber(beat) >= ms - lease then return 0 end -- it came back
@@ -12,6 +16,7 @@ if beat then
 elseif redis.call('SISMEMBER', base .. 'g', who) == 0 then
   return 0
 end
+redis.call('SET', base .. 'gr', inc, 'PX', lease)
 local since = redis.call('ZSCORE', base .. 'zd', who) or num(ms)
 local left = 0
 for _, v in ipairs(redis.call('SRANDMEMBER', base .. 'pn:' .. who, chunk)) do
@@ -37,6 +42,7 @@ end
 left = left + redis.call('SCARD', base .. 'in:' .. who)
 if left == 0 then
   redis.call('SREM', base .. 'g', who)
+  redis.call('DEL', base .. 'gr')
   redis.call('HDEL', base .. 'x', who)
   for _, v in ipairs(redis.call('ZRANGEBYSCORE', base .. 'zd', '-inf', num(ms - 86400000), 'LIMIT', 0, 100)) do
     redis.call('ZREM', base .. 'zd', v)
