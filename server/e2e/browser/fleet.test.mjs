@@ -19,7 +19,7 @@ const ends = [];
 before(async () => void (store = await redis()));
 after(async () => {
   for (const end of ends.reverse()) await end();
-  await store?.stop();
+  await store?.remove();
 });
 
 /**

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import http from "node:http";
-import { afterEach, beforeEach, describe, test } from "node:test";
-import { process_ } from "./antchat.mjs";
-import { call, closeAll, collect, connect, latest, next, until, versions, ways } from "./clients.mjs";
-import { redis } from "./redis.mjs";
+import { beforeEach, describe, test } from "node:test";
+import { call, collect, connect, latest, next, until, versions, ways } from "./clients.mjs";
+import { node, redis } from "./lifetime.mjs";
 
 const websocket = ways[1];
 const key = "antchat_" + randomBytes(32).toString("base64url");
@@ -15,18 +14,12 @@ const settings = {
   ]),
 };
 
-/** @type {any} */
-let store;
-/** @type {any[]} */
+let url = "";
+/** @type {Awaited<ReturnType<typeof node>>[]} */
 let nodes = [];
 beforeEach(async () => {
-  store = await redis();
-  nodes = await Promise.all([0, 1].map(() => process_({ ...settings, REDIS_URL: store.url })));
-});
-afterEach(async () => {
-  closeAll();
-  await Promise.all(nodes.map((node) => node.remove()));
-  await store.stop();
+  ({ url } = await redis());
+  nodes = await Promise.all([0, 1].map(() => node({ ...settings, REDIS_URL: url })));
 });
 
 /**
@@ -144,8 +137,7 @@ describe("the HTTP API", () => {
     try {
       const { port } = /** @type {import("node:net").AddressInfo} */ (receiver.address());
       const hooks = JSON.stringify([{ url: `http://127.0.0.1:${port}/events`, secret, events: ["message", "join", "leave"] }]);
-      const hooked = await Promise.all([0, 1].map(() => process_({ ...settings, REDIS_URL: store.url, ANTCHAT_WEBHOOKS_HOOKS: hooks })));
-      nodes.push(...hooked);
+      const hooked = await Promise.all([0, 1].map(() => node({ ...settings, REDIS_URL: url, ANTCHAT_WEBHOOKS_HOOKS: hooks })));
       const [ann, bob] = [await connect(latest, websocket, hooked[0].url), await connect(latest, websocket, hooked[1].url)];
       const me = await call(ann, "add user", "Ann");
       await call(bob, "add user", "Bob");
@@ -174,8 +166,7 @@ describe("the HTTP API", () => {
     const page = await fetch(`${nodes[0].url}/api/v1/docs`);
     assert.match(page.headers.get("content-security-policy") ?? "", /default-src 'none'/);
     assert.equal((await api(nodes[0], "GET", "/rooms", undefined, { authorization: "Bearer nobody" })).status, 401);
-    const off = await process_({});
-    nodes.push(off);
+    const off = await node();
     assert.equal((await fetch(`${off.url}/api/v1/docs`)).status, 404);
     assert.equal((await fetch(`${off.url}/api/v1/rooms`, { headers: { authorization: `Bearer ${key}` } })).status, 404);
   });

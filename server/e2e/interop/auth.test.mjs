@@ -3,12 +3,10 @@
 import assert from "node:assert/strict";
 import { createHmac, generateKeyPairSync, sign } from "node:crypto";
 import http from "node:http";
-import { afterEach, describe, test } from "node:test";
-import { antchat } from "./antchat.mjs";
+import { describe, test } from "node:test";
 import { fleet as roundRobin } from "./fleet.mjs";
-import { call, closeAll, collect, connect, connected, latest, next, start, until, versions, ways } from "./clients.mjs";
-import { link } from "./link.mjs";
-import { redis } from "./redis.mjs";
+import { call, collect, connect, connected, latest, next, start, until, versions, ways } from "./clients.mjs";
+import { atEnd, redis, relay, serve } from "./lifetime.mjs";
 
 const secret = "a-secret-of-thirty-two-bytes-ok!";
 const websocket = ways[1];
@@ -32,25 +30,9 @@ function token(claims, key = secret) {
   return `${text}.${sign(null, Buffer.from(text), key.privateKey).toString("base64url")}`;
 }
 
-/** @type {(() => unknown)[]} */
-let cleanups = [];
-afterEach(async () => {
-  closeAll();
-  for (const cleanup of cleanups.reverse()) {
-    await cleanup();
-  }
-  cleanups = [];
-});
-
 const byToken = { ANTCHAT_AUTH_MODE: "token", ANTCHAT_AUTH_ISSUER: "e2e", ANTCHAT_AUTH_AUDIENCE: "chat" };
 
-async function serve(settings) {
-  const server = await antchat({ ...byToken, ...settings });
-  cleanups.push(() => server.remove());
-  return server;
-}
-
-const withSecret = { ANTCHAT_AUTH_SECRET: secret, ANTCHAT_AUTH_LEEWAY: "0s" };
+const withSecret = { ...byToken, ANTCHAT_AUTH_SECRET: secret, ANTCHAT_AUTH_LEEWAY: "0s" };
 
 describe("tokens", () => {
   test("open the door wherever a client can put them, and only they", async () => {
@@ -118,9 +100,9 @@ describe("tokens", () => {
       response.end(JSON.stringify({ keys: published.map((key) => ({ ...key.publicKey.export({ format: "jwk" }), kid: key.id, use: "sig" })) }));
     });
     await new Promise((resolve) => issuer.listen(0, "127.0.0.1", () => resolve(undefined)));
-    cleanups.push(() => { issuer.closeAllConnections(); issuer.close(); });
+    atEnd(() => { issuer.closeAllConnections(); issuer.close(); });
     const { port } = /** @type {import("node:net").AddressInfo} */ (issuer.address());
-    const server = await serve({ ANTCHAT_AUTH_KEYS: `http://127.0.0.1:${port}/keys`, ANTCHAT_AUTH_KEYS_INTERVAL: "1s" });
+    const server = await serve({ ...byToken, ANTCHAT_AUTH_KEYS: `http://127.0.0.1:${port}/keys`, ANTCHAT_AUTH_KEYS_INTERVAL: "1s" });
     await connected(await connect(latest, websocket, server.url, { auth: { token: token({ sub: "ann" }, keys[0]) } }));
     const [error] = await next(start(latest, websocket, server.url, { auth: { token: token({ sub: "ann" }) } }), "connect_error");
     assert.equal(error.data.code, "token_invalid"); // HS256
@@ -139,9 +121,8 @@ describe("two nodes over one Redis", () => {
   ]);
 
   async function fleet() {
-    const store = await redis();
-    cleanups.push(() => store.stop());
-    const settings = { ...withSecret, ANTCHAT_REDIS_URL: store.url, ANTCHAT_ROOMS_RULES: rules };
+    const { url } = await redis();
+    const settings = { ...withSecret, ANTCHAT_REDIS_URL: url, ANTCHAT_ROOMS_RULES: rules };
     return [await serve(settings), await serve(settings)];
   }
 
@@ -187,8 +168,7 @@ describe("two nodes over one Redis", () => {
 
   test("a session is continued with a token of the same rights, and not with one that opens less", async () => {
     const [one, other] = await fleet();
-    const wire = await link(one.port);
-    cleanups.push(() => wire.close());
+    const wire = await relay(one.port);
     let teams = ["a"];
     const ann = await connect(latest, websocket, wire.url, {
       auth: (show) => show({ token: token({ sub: "ann", name: "Ann", teams }) }),
@@ -244,8 +224,8 @@ describe("two nodes over one Redis", () => {
 
 test("a session that moves to another node with its upgrade keeps its person, and ends with the token or a ban there", async () => {
   const rules = JSON.stringify([{ pattern: "*", read: "everyone", write: "everyone", moderate: "claim:mod" }]);
-  const { url, count, remove } = await roundRobin({ ...byToken, ...withSecret, ANTCHAT_AUTH_WARNING: "3s", ANTCHAT_ROOMS_RULES: rules });
-  cleanups.push(remove);
+  const { url, count, remove } = await roundRobin({ ...withSecret, ANTCHAT_AUTH_WARNING: "3s", ANTCHAT_ROOMS_RULES: rules });
+  atEnd(remove);
   const moves = () => count('antchat_engineio_moves_total{outcome="moved"}');
 
   // Long enough that a busy machine connects in time.

@@ -1,27 +1,24 @@
 // A fleet whose Redis is not there: before it is started, and when it is killed
 // under people who chat.
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
-import { freePort, process_ } from "./antchat.mjs";
-import { call, closeAll, collect, connect, connected, latest, start, until, versions, ways } from "./clients.mjs";
-import { count, redis } from "./fleet.mjs";
+import { test } from "node:test";
+import { freePort } from "./antchat.mjs";
+import { call, collect, connect, connected, latest, start, until, versions, ways } from "./clients.mjs";
+import { count } from "./fleet.mjs";
+import { node, redis } from "./lifetime.mjs";
 
 const room = "r";
 
 test("nodes without their Redis wait for it, keep their connections and refuse what they could not keep", async () => {
   const store = await redis({ durable: true });
-  after(() => store.remove());
   /** @type {string[]} */
   const metrics = [];
   const nodes = [];
   for (let i = 0; i < 2; i++) {
     const admin = `127.0.0.1:${await freePort()}`;
     metrics.push(`http://${admin}/metrics`);
-    const node = await process_({ ANTCHAT_REDIS_URL: store.url, ANTCHAT_ADMIN_LISTEN: admin }, "/healthz");
-    after(() => node.remove());
-    nodes.push(node);
+    nodes.push(await node({ ANTCHAT_REDIS_URL: store.url, ANTCHAT_ADMIN_LISTEN: admin }, "/healthz"));
   }
-  after(closeAll);
   const statuses = (path) => Promise.all(nodes.map(({ url }) => fetch(url + path).then((response) => response.status)));
   const live = () => count(metrics, "antchat_redis_links_live");
 

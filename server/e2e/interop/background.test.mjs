@@ -2,36 +2,20 @@
 // and it comes back.
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
-import { afterEach, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { antchat } from "./antchat.mjs";
-import { closeAll, latest, until, versions, ways, within } from "./clients.mjs";
+import { latest, until, versions, ways, within } from "./clients.mjs";
+import { atEnd, serve } from "./lifetime.mjs";
 import { desk } from "./member.mjs";
 
 const room = "주머니";
 const kinds = [versions[1], latest].flatMap((version) => ways.map((way) => ({ version, way })));
 
-/** @type {(() => unknown)[]} */
-let cleanups = [];
-afterEach(async () => {
-  closeAll();
-  for (const cleanup of cleanups.reverse()) {
-    await cleanup();
-  }
-  cleanups = [];
-});
-
-async function serve(settings) {
-  const server = await antchat(settings);
-  cleanups.push(() => server.remove());
-  return server;
-}
-
 /** Members in processes of their own. */
 async function frozen(url) {
   const phones = kinds.map(({ version, way }) => {
     const child = fork(fileURLToPath(new URL("phone.mjs", import.meta.url)), [version.name, way.name, url, room]);
-    cleanups.push(() => child.kill("SIGKILL"));
+    atEnd(() => child.kill("SIGKILL"));
     return {
       version,
       child,

@@ -1,24 +1,14 @@
 // Connecting beyond a limit, as unmodified clients live through it: nobody stays out.
 import assert from "node:assert/strict";
-import { afterEach, describe, test } from "node:test";
-import { freePort, process_ } from "./antchat.mjs";
-import { call, closeAll, combinations, start, until } from "./clients.mjs";
-
-/** @type {(() => Promise<unknown>)[]} */
-let cleanups = [];
-afterEach(async () => {
-  closeAll();
-  for (const cleanup of cleanups.reverse()) {
-    await cleanup();
-  }
-  cleanups = [];
-});
+import { describe, test } from "node:test";
+import { freePort } from "./antchat.mjs";
+import { call, combinations, start, until } from "./clients.mjs";
+import { node } from "./lifetime.mjs";
 
 /** @param {Record<string, string>} settings */
 async function crowd(settings) {
   const admin = `127.0.0.1:${await freePort()}`;
-  const server = await process_({ ...settings, ANTCHAT_ADMIN_LISTEN: admin });
-  cleanups.push(() => server.remove());
+  const server = await node({ ...settings, ANTCHAT_ADMIN_LISTEN: admin });
   const members = combinations.map(({ version, way, name }) => {
     const socket = start(version, way, server.url);
     const m = { name, socket, refusals: /** @type {unknown[]} */ ([]), ends: /** @type {string[]} */ ([]) };

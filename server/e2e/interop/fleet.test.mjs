@@ -1,9 +1,10 @@
 // A fleet without sticky sessions in which nodes die and Redis is cut off, while
 // people write: every client has every message once, in order.
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
-import { closeAll, deadline, latest, start, until, versions, ways } from "./clients.mjs";
+import { test } from "node:test";
+import { deadline, latest, start, until, versions, ways } from "./clients.mjs";
 import { fleet } from "./fleet.mjs";
+import { atEnd } from "./lifetime.mjs";
 
 const room = "r";
 
@@ -74,8 +75,7 @@ async function say(socket, id) {
 
 test("nodes die and Redis is cut off: every message, once, in order", { timeout: 4 * deadline }, async () => {
   const server = await fleet({});
-  after(() => server.remove());
-  after(closeAll);
+  atEnd(() => server.remove());
   const readers = versions.flatMap((version) => [ways[0], ways[2], ways[2]].map((way) => reader(version, way, server.url)));
   await until(() => readers.every((r) => r.joined), "everybody to be in the room");
   const writer = start(latest, ways[2], server.url);

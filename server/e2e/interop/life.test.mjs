@@ -1,27 +1,16 @@
 // What a platform does to connections, as unmodified clients live through it:
 // the age at which the server closes a WebSocket.
 import assert from "node:assert/strict";
-import { afterEach, describe, test } from "node:test";
-import { antchat } from "./antchat.mjs";
-import { call, closeAll, connect, latest, until, versions, ways } from "./clients.mjs";
+import { describe, test } from "node:test";
+import { call, connect, latest, until, versions, ways } from "./clients.mjs";
+import { serve } from "./lifetime.mjs";
 import { member } from "./member.mjs";
-
-/** @type {(() => Promise<unknown>)[]} */
-let cleanups = [];
-afterEach(async () => {
-  closeAll();
-  for (const cleanup of cleanups.reverse()) {
-    await cleanup();
-  }
-  cleanups = [];
-});
 
 const room = "나이";
 
 describe("engine.max_age", () => {
   test("WebSockets are closed at their age, nothing is lost, and polling goes on", async () => {
-    const server = await antchat({ ANTCHAT_ENGINE_MAX_AGE: "1500ms", ANTCHAT_ENGINE_MAX_AGE_JITTER: "700ms" });
-    cleanups.push(() => server.remove());
+    const server = await serve({ ANTCHAT_ENGINE_MAX_AGE: "1500ms", ANTCHAT_ENGINE_MAX_AGE_JITTER: "700ms" });
     const members = [versions[1], latest].flatMap((version) => ways.map((way) => member(version, way, server.url, room)));
     await until(() => members.every((m) => m.joined), "everybody to be in");
 

@@ -1,27 +1,17 @@
 // Tokens of a real OpenID provider: found by its issuer's address alone, of either
 // kind, for whom they are, and through a rotation of its keys.
 import assert from "node:assert/strict";
-import { afterEach, test } from "node:test";
-import { antchat } from "./antchat.mjs";
-import { call, closeAll, connect, connected, latest, next, start, versions, ways } from "./clients.mjs";
+import { test } from "node:test";
+import { call, connect, connected, latest, next, start, versions, ways } from "./clients.mjs";
+import { atEnd, serve } from "./lifetime.mjs";
 import { audience, provider } from "./provider.mjs";
 
 const websocket = ways[1];
 
-/** @type {(() => unknown)[]} */
-let cleanups = [];
-afterEach(async () => {
-  closeAll();
-  for (const cleanup of cleanups.reverse()) {
-    await cleanup();
-  }
-  cleanups = [];
-});
-
 test("an OpenID provider's people come in with what its tokens say of them", async () => {
   const issuer = await provider();
-  cleanups.push(() => issuer.close());
-  const server = await antchat({
+  atEnd(() => issuer.close());
+  const server = await serve({
     ANTCHAT_AUTH_MODE: "token",
     ANTCHAT_AUTH_ISSUER: issuer.issuer,
     ANTCHAT_AUTH_AUDIENCE: `web,app,${audience}`,
@@ -32,7 +22,6 @@ test("an OpenID provider's people come in with what its tokens say of them", asy
       { pattern: "*", read: "signed-in", write: "signed-in", moderate: "claim:groups=moderators" },
     ]),
   });
-  cleanups.push(() => server.remove());
   const enter = (token, version = latest) => connect(version, websocket, server.url, version === latest ? { auth: { token } } : { query: { token } });
   const refused = async (token) => (await next(start(latest, websocket, server.url, { auth: { token } }), "connect_error"))[0].data?.code;
   const algorithm = (token) => JSON.parse(Buffer.from(token.split(".")[0], "base64url").toString()).alg;

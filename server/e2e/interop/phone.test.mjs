@@ -1,38 +1,20 @@
 // What a phone's networks do to its connections: another takes over, or they
 // swallow everything without a word.
 import assert from "node:assert/strict";
-import { afterEach, test } from "node:test";
-import { antchat } from "./antchat.mjs";
-import { call, closeAll, latest, until, versions, ways } from "./clients.mjs";
-import { link } from "./link.mjs";
+import { test } from "node:test";
+import { call, latest, until, versions, ways } from "./clients.mjs";
+import { relay, serve } from "./lifetime.mjs";
 import { desk, member } from "./member.mjs";
 
 const room = "전화";
 const kinds = [versions[1], latest].flatMap((version) => ways.map((way) => ({ version, way })));
-
-/** @type {(() => unknown)[]} */
-let cleanups = [];
-afterEach(async () => {
-  closeAll();
-  for (const cleanup of cleanups.reverse()) {
-    await cleanup();
-  }
-  cleanups = [];
-});
-
-async function serve(settings) {
-  const server = await antchat(settings);
-  cleanups.push(() => server.remove());
-  return server;
-}
 
 test("a change of network: the old connections are half-open, and nothing is lost, repeated or told to others", async () => {
   const server = await serve({ ANTCHAT_ENGINE_POLL_HOLD: "30s" });
   const { socket: writer, written, write, left, came } = await desk(server.url, room);
   const phones = [];
   for (const { version, way } of kinds) {
-    const wire = await link(server.port);
-    cleanups.push(() => wire.close());
+    const wire = await relay(server.port);
     phones.push({ wire, m: member(version, way, wire.url, room) });
   }
   await until(() => phones.every(({ m }) => m.joined), "everybody to be in");
@@ -84,8 +66,7 @@ test("a network that swallows everything: noticed by the heartbeat, and nothing 
   const { written, write } = await desk(server.url, room);
   const phones = [];
   for (const { version, way } of kinds) {
-    const wire = await link(server.port);
-    cleanups.push(() => wire.close());
+    const wire = await relay(server.port);
     phones.push({ wire, m: member(version, way, wire.url, room) });
   }
   await until(() => phones.every(({ m }) => m.joined), "everybody to be in");

@@ -1,32 +1,9 @@
 // Connection state recovery as unmodified socket.io-client 4.x uses it, and
 // what survives a stop and a kill -9 for everybody else.
 import assert from "node:assert/strict";
-import { afterEach, describe, test } from "node:test";
-import { antchat } from "./antchat.mjs";
+import { describe, test } from "node:test";
 import { call, closeAll, collect, combinations, connect, connected, deadline, latest, next, start, texts, until, ways } from "./clients.mjs";
-import { link } from "./link.mjs";
-
-/** @type {(() => Promise<unknown>)[]} */
-let cleanups = [];
-afterEach(async () => {
-  closeAll();
-  for (const cleanup of cleanups.reverse()) {
-    await cleanup();
-  }
-  cleanups = [];
-});
-
-async function serve(settings) {
-  const server = await antchat(settings);
-  cleanups.push(() => server.remove());
-  return server;
-}
-
-async function relay(port) {
-  const wire = await link(port);
-  cleanups.push(() => wire.close());
-  return wire;
-}
+import { relay, serve } from "./lifetime.mjs";
 
 async function cut(wire, socket) {
   wire.cut();

@@ -1,30 +1,74 @@
-// A Redis of the test's own, in memory.
+// A Redis of the test's own.
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
-import { until } from "./clients.mjs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "./antchat.mjs";
+import { until, within } from "./clients.mjs";
 
-/** Starts it, and gives its address and what ends it. */
-export async function redis() {
-  const probe = net.createServer();
-  await new Promise((resolve) => probe.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const { port } = /** @type {net.AddressInfo} */ (probe.address());
-  await new Promise((resolve) => probe.close(resolve));
-  const bin = process.env.ANTCHAT_TEST_REDIS || "redis-server";
-  const child = spawn(bin, ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], { stdio: "ignore" });
-  /** @type {Error | undefined} */
-  let failed;
-  child.on("error", (error) => (failed = error));
-  await until(() => {
-    if (failed || child.exitCode !== null) {
-      throw failed ?? new Error(`redis-server ended with code ${child.exitCode}`);
+/**
+ * Starts a redis-server, in memory. A durable one is not there before start, and
+ * syncs each write to its file.
+ */
+export async function redis({ durable = false } = {}) {
+  const port = await freePort();
+  const dir = await mkdtemp(join(tmpdir(), "antchat-redis-"));
+  const file = durable ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
+  /** @type {import("node:child_process").ChildProcess | undefined} */
+  let child;
+
+  async function start() {
+    const started = spawn(
+      process.env.ANTCHAT_TEST_REDIS || "redis-server",
+      ["--bind", "127.0.0.1", "--port", String(port), "--dir", dir, "--save", "", ...file],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    child = started;
+    let log = "";
+    started.once("error", (error) => (log += error)); // there is none
+    started.stdout.on("data", (data) => (log += data));
+    await until(() => {
+      assert.ok(started.pid && started.exitCode === null, `redis-server ended:\n${log}`);
+      return log.includes("Ready to accept connections");
+    }, () => `redis-server:\n${log}`);
+  }
+
+  async function kill() {
+    const ending = child;
+    child = undefined;
+    if (ending) {
+      const exited = new Promise((resolve) => ending.once("exit", resolve));
+      ending.kill("SIGKILL");
+      await within(exited, "redis-server to end");
     }
-    return new Promise((resolve) => {
-      const socket = net.connect(port, "127.0.0.1", () => { socket.destroy(); resolve(true); });
-      socket.on("error", () => resolve(false));
-    });
-  }, "redis-server");
+  }
+
+  if (!durable) {
+    await start();
+  }
   return {
     url: `redis://127.0.0.1:${port}`,
-    stop: () => new Promise((resolve) => { child.on("exit", resolve); child.kill("SIGKILL"); }),
+    start,
+    /** kill -9; start brings it back from its file. */
+    kill,
+    /** Sends one command, as one types it. */
+    command: (/** @type {string} */ text) =>
+      within(
+        new Promise((resolve, reject) => {
+          const socket = net.connect(port, "127.0.0.1", () => socket.write(`${text}\r\n`));
+          socket.once("data", (data) => {
+            resolve(data.toString());
+            socket.destroy();
+          });
+          socket.once("error", reject);
+        }),
+        text,
+      ),
+    remove: async () => {
+      await kill();
+      await rm(dir, { recursive: true, force: true });
+    },
   };
 }
