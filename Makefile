@@ -36,13 +36,13 @@ build: ## make bin/antchat, one static binary
 test: setup check-js check-deploy fuzz alloc ## everything that must hold, with the race detector
 	. $(TOOLS); $(GO) test -count=1 -race -timeout 20m ./...
 
-lint: $(LINTER) ## gofmt, go vet, builds for other systems, golangci-lint
+lint: $(LINTER) ## gofmt, go vet, also for other systems, golangci-lint
 	@out=$$(gofmt -l adapter deploy docs server web); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
 	@# What a build leaves behind was committed once.
 	@out=$$(git ls-files -z | xargs -0 ls -ld | awk '$$5 > 1000000 {print $$NF}'); if [ -n "$$out" ]; then echo "not for the repository: $$out"; exit 1; fi
 	$(GO) vet ./...
-	@# That it builds elsewhere: what is for Linux alone stands in files for Linux.
-	for system in darwin windows; do CGO_ENABLED=0 GOOS=$$system $(GO) build ./...; done
+	@# That it builds elsewhere, tests too: what is for Linux alone stands in files for Linux.
+	for system in darwin windows; do CGO_ENABLED=0 GOOS=$$system $(GO) build ./...; CGO_ENABLED=0 GOOS=$$system $(GO) vet ./...; done
 	$(LINTER) run ./...
 	cd deploy/check; $(GO) vet ./...; $(LINTER) run -c ../../.golangci.yml ./...
 	cd server/e2e/bench/peers; $(GO) vet ./...; $(LINTER) run -c ../../../../.golangci.yml ./...
