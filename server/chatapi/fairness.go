@@ -323,14 +323,3 @@ func (t *buckets) find(key bucketKey, limit Bucket, now time.Time) *bucket {
 	shard.all[key] = b
 	return b
 }
-
-// size is the number of buckets in use.
-func (t *buckets) size() int {
-	n := 0
-	for i := range t.shards {
-		t.shards[i].mu.Lock()
-		n += len(t.shards[i].all)
-		t.shards[i].mu.Unlock()
-	}
-	return n
-}

@@ -20,8 +20,8 @@ const (
 	writeLimit = time.Minute
 )
 
-// APIPath begins the paths of Options.API.
-const APIPath = "/api/v1/"
+// apiPath begins the paths of Options.API.
+const apiPath = "/api/v1/"
 
 // preflightAge is how long a browser may remember an answer to OPTIONS, in
 // seconds. Chromium caps it at two hours.
@@ -48,7 +48,7 @@ type Options struct {
 	// ContentSecurityPolicy of what Page or Dir hold. Default: one that lets
 	// Page run and nothing else, and none for Dir. "off": none.
 	ContentSecurityPolicy string
-	// API serves what is below APIPath, with no CORS: it is for programs. It sets
+	// API serves what is below /api/v1/, with no CORS: it is for programs. It sets
 	// its own time limits. Default: none.
 	API http.Handler
 	// Origins decides which pages may connect. Default: the server's own.
@@ -179,7 +179,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		quick(http.HandlerFunc(healthz)).ServeHTTP(w, r)
 	case path == "/readyz":
 		quick(g.readyz(nil)).ServeHTTP(w, r)
-	case g.api != nil && strings.HasPrefix(path, APIPath):
+	case g.api != nil && strings.HasPrefix(path, apiPath):
 		g.api.ServeHTTP(w, r)
 	default:
 		g.page.ServeHTTP(w, r)

@@ -23,7 +23,7 @@ const (
 	RouteEndpoint Route = iota // Engine.IO
 	RouteClient                // the browser client's bundles
 	RouteHealth                // /healthz, /readyz
-	RouteAPI                   // below APIPath, if there is an API
+	RouteAPI                   // below /api/v1/, if there is an API
 	RoutePage                  // all else
 )
 
@@ -46,7 +46,7 @@ func (g *Gateway) routeOf(path string) Route {
 		return RouteClient
 	case path == "/healthz" || path == "/readyz":
 		return RouteHealth
-	case g.api != nil && strings.HasPrefix(path, APIPath):
+	case g.api != nil && strings.HasPrefix(path, apiPath):
 		return RouteAPI
 	}
 	return RoutePage

@@ -46,8 +46,8 @@ func (s Scope) String() string {
 	return strings.Join(names, ", ")
 }
 
-// ParseScope reads one name; ok is false for what is none.
-func ParseScope(name string) (s Scope, ok bool) {
+// parseScope reads one name; ok is false for what is none.
+func parseScope(name string) (s Scope, ok bool) {
 	for _, one := range scopeNames {
 		if one.name == name {
 			return one.scope, true
@@ -202,7 +202,7 @@ func parseRights(names []string) (rights chat.Rights, err error) {
 
 func parseScopes(names []string) (all Scope, err error) {
 	for _, name := range names {
-		one, ok := ParseScope(name)
+		one, ok := parseScope(name)
 		if !ok {
 			return 0, errors.New("no scope")
 		}
@@ -277,13 +277,13 @@ func (a *API) bearer(ctx context.Context, token string) (*caller, error) {
 	switch value := value.(type) {
 	case string:
 		for _, name := range strings.Fields(value) {
-			one, _ := ParseScope(name)
+			one, _ := parseScope(name)
 			c.scopes |= one
 		}
 	case []any:
 		for _, name := range value {
 			text, _ := name.(string)
-			one, _ := ParseScope(text)
+			one, _ := parseScope(text)
 			c.scopes |= one
 		}
 	}

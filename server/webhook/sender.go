@@ -22,17 +22,18 @@ import (
 	"time"
 )
 
-// SignatureHeader has t=SECONDS,v1=HEX: HMAC-SHA256 by the hook's secret over the
+// signatureHeader has t=SECONDS,v1=HEX: HMAC-SHA256 by the hook's secret over the
 // time, a dot and the body.
-const SignatureHeader = "Antchat-Signature"
+const signatureHeader = "Antchat-Signature"
 
-// MinSecret is the least length of a secret, in bytes, and MaxHooks bounds the hooks.
+// minSecret is the least length of a secret, in bytes, and maxHooks bounds the hooks.
 const (
-	MinSecret = 16
-	MaxHooks  = 20
+	minSecret = 16
+	maxHooks  = 20
 )
 
-// Hook is an address and what it is told of.
+// Hook is an address and what it is told of. Its secret, of at least 16 bytes,
+// signs each request.
 type Hook struct {
 	URL    string
 	Secret string
@@ -41,7 +42,7 @@ type Hook struct {
 
 // Options of a Sender. The zero value of a field means its default.
 type Options struct {
-	Hooks []Hook
+	Hooks []Hook // at most 20
 	// Events are the names there are.
 	Events []string
 	// Queue bounds what waits for one hook. 1,000 events.
@@ -121,8 +122,8 @@ func New(o Options) (*Sender, error) {
 	if o.Told == nil {
 		o.Told = func(Outcome) {}
 	}
-	if len(o.Hooks) > MaxHooks {
-		return nil, fmt.Errorf("at most %d hooks", MaxHooks)
+	if len(o.Hooks) > maxHooks {
+		return nil, fmt.Errorf("at most %d hooks", maxHooks)
 	}
 	s := &Sender{options: o, closing: make(chan struct{})}
 	for i, h := range o.Hooks {
@@ -130,8 +131,8 @@ func New(o Options) (*Sender, error) {
 		switch {
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil:
 			return nil, fmt.Errorf("hook %d: the url must begin with https:// (or http:// within a trusted network), without a user", i+1)
-		case len(h.Secret) < MinSecret:
-			return nil, fmt.Errorf("hook %d: the secret must have at least %d bytes", i+1, MinSecret)
+		case len(h.Secret) < minSecret:
+			return nil, fmt.Errorf("hook %d: the secret must have at least %d bytes", i+1, minSecret)
 		case len(h.Events) == 0 || slices.ContainsFunc(h.Events, func(e string) bool { return !slices.Contains(o.Events, e) }):
 			return nil, fmt.Errorf("hook %d: events are one or more of %v", i+1, o.Events)
 		}
@@ -274,7 +275,7 @@ func (s *Sender) post(h *hook, q queued) (status int, after time.Duration, err e
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "antchat")
 	r.Header.Set("Antchat-Event-Id", q.id)
-	r.Header.Set(SignatureHeader, Sign(h.Secret, time.Now(), q.body))
+	r.Header.Set(signatureHeader, sign(h.Secret, time.Now(), q.body))
 	answer, err := s.client.Do(r)
 	if err != nil {
 		var in *url.Error
@@ -291,8 +292,8 @@ func (s *Sender) post(h *hook, q queued) (status int, after time.Duration, err e
 	return answer.StatusCode, after, nil
 }
 
-// Sign is the value of SignatureHeader.
-func Sign(secret string, at time.Time, body []byte) string {
+// sign is the value of signatureHeader.
+func sign(secret string, at time.Time, body []byte) string {
 	t := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))
 	_, _ = mac.Write([]byte(t + "."))

@@ -40,10 +40,10 @@ func newReceiver(t *testing.T, statuses ...int) *receiver {
 		body, _ := io.ReadAll(q.Body)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		signature := q.Header.Get(SignatureHeader)
+		signature := q.Header.Get(signatureHeader)
 		stamp, _, _ := strings.Cut(strings.TrimPrefix(signature, "t="), ",")
 		seconds, err := strconv.ParseInt(stamp, 10, 64)
-		if err != nil || Sign(secret, time.Unix(seconds, 0), body) != signature || time.Since(time.Unix(seconds, 0)) > time.Minute {
+		if err != nil || sign(secret, time.Unix(seconds, 0), body) != signature || time.Since(time.Unix(seconds, 0)) > time.Minute {
 			r.bad = append(r.bad, signature)
 		}
 		var e envelope

@@ -6,6 +6,9 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"golang.org/x/text/language"
+	localized "golang.org/x/text/message"
 )
 
 // page is docs/growth.md.
@@ -63,7 +66,7 @@ level, and a growth that is still to come shows first: it must be 1 or less, as 
 		}
 		b.WriteString("\n|" + strings.Repeat(" --- |", len(d.curves)+1) + "\n")
 		for _, p := range points {
-			fmt.Fprintf(&b, "| %s |", thousands(p.Size))
+			fmt.Fprintf(&b, "| %s |", english.Sprintf("%.0f", p.Size))
 			for _, c := range d.curves {
 				b.WriteString(" " + span(p.Values[c.key], c.digits) + " |")
 			}
@@ -104,14 +107,8 @@ func (c curve) verdict(points []point) string {
 	return fmt.Sprintf("**%.2f**; %.2f: %s", all, last, verdict)
 }
 
-// thousands writes a whole number with commas.
-func thousands(v float64) string {
-	text := fmt.Sprintf("%.0f", v)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
+// english writes numbers with commas.
+var english = localized.NewPrinter(language.English)
 
 // A diagram's measures, in pixels.
 const (
@@ -166,7 +163,7 @@ func (d diagram) draw(points []point) string {
 	}
 	for _, p := range points {
 		fmt.Fprintf(&b, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#eee"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n",
-			across(p.Size), across(p.Size), diagramTop, diagramHeight-diagramBottom, across(p.Size), diagramHeight-diagramBottom+16, thousands(p.Size))
+			across(p.Size), across(p.Size), diagramTop, diagramHeight-diagramBottom, across(p.Size), diagramHeight-diagramBottom+16, english.Sprintf("%.0f", p.Size))
 	}
 	for i, c := range d.curves {
 		var line strings.Builder
