@@ -7,13 +7,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // apiKey makes a key as an operator does, and the setting with its hash.
 func apiKey(t *testing.T) (key, setting string) {
 	t.Helper()
 	cmd := exec.Command(antchatBin, "apikey")
-	cmd.Env = cleanEnv()
+	cmd.Env = child.Env()
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)

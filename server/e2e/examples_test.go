@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // TestExamples: real clients with the programs that docs/embedding.md shows.
@@ -15,7 +17,7 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := newProcess(t, bin)
-		p.env = cleanEnv()
+		p.Env = child.Env()
 		p.start("/socket.io/?EIO=4&transport=polling", "-addr", p.addr)
 		urls["ANTCHAT_"+strings.ToUpper(name)] = p.url
 	}

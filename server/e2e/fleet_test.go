@@ -1,11 +1,12 @@
 package e2e
 
 import (
-	"bufio"
 	"net/http"
-	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // startRoundRobin starts the proxy that gives each request to the next node, or, when
@@ -16,26 +17,18 @@ func startRoundRobin(t *testing.T, sticky bool, nodes ...*process) (url string) 
 	for _, n := range nodes {
 		addrs = append(addrs, n.addr)
 	}
-	args := []string{"-nodes", strings.Join(addrs, ",")}
+	args := []string{roundRobinBin, "-nodes", strings.Join(addrs, ",")}
 	if sticky {
 		args = append(args, "-sticky")
 	}
-	cmd := exec.Command(roundRobinBin, args...)
-	out, err := cmd.StdoutPipe()
+	proxy := &child.Process{Name: "the proxy", Argv: args}
+	line, err := proxy.StartLine(t.Context(), deadline)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = proxy.End(syscall.SIGKILL, 0)
 		http.DefaultClient.CloseIdleConnections()
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return "http://" + strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
+	return "http://" + strings.TrimPrefix(line, "listening on ")
 }

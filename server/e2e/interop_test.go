@@ -1,4 +1,4 @@
-//go:build interop
+//go:build interop && unix
 
 package e2e
 
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // TestRealPythonManagersStore lets the real managers of python-socketio say
@@ -52,7 +54,7 @@ func TestRealPythonManagersStore(t *testing.T) {
 func TestRealCelery(t *testing.T) {
 	key, setting := apiKey(t)
 	server := startServer(t, map[string]string{"API_KEYS": setting})
-	env := append(cleanEnv(), "CHAT_URL="+server.url, "CHAT_KEY="+key, "BROKER=redis://"+startRedis(t)+"/0", "PYTHONDONTWRITEBYTECODE=1")
+	env := append(child.Env(), "CHAT_URL="+server.url, "CHAT_KEY="+key, "BROKER=redis://"+startRedis(t)+"/0", "PYTHONDONTWRITEBYTECODE=1")
 	python := filepath.Join(os.Getenv("ANTCHAT_TEST_CELERY"), "bin", "python")
 	worker := exec.Command(python, "-m", "celery", "--workdir", "interop/python", "-A", "celery_app", "worker", "--concurrency", "2", "--loglevel", "info")
 	log := &logBuffer{}
@@ -82,9 +84,7 @@ func TestRealCelery(t *testing.T) {
 	server.restart()
 	do("end", "101")
 	// A child is killed while the server has its request.
-	if err := server.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	server.Signal(syscall.SIGSTOP)
 	do("begin", "begun")
 	waitFor(t, "the task in a child", func() bool { return strings.Count(log.String(), "received") == 104 })
 	children, err := exec.Command("pgrep", "-P", strconv.Itoa(worker.Process.Pid)).Output()
@@ -96,9 +96,7 @@ func TestRealCelery(t *testing.T) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	waitFor(t, "the child to be missed", func() bool { return strings.Contains(log.String(), "SIGKILL") })
-	if err := server.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	server.Signal(syscall.SIGCONT)
 	do("end", "102")
 	do("read", "102 of 102")
 }

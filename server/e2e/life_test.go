@@ -25,7 +25,7 @@ func newCloudRun(t *testing.T, more ...string) *process {
 	t.Helper()
 	p := newProcess(t, antchatBin)
 	_, port, _ := net.SplitHostPort(p.addr)
-	p.env = append([]string{
+	p.Env = append([]string{
 		"PORT=" + port, "K_SERVICE=chat", "K_REVISION=chat-00007-abc", "K_CONFIGURATION=chat", "HOME=/root",
 		"ANTCHAT_DATA_DIR=", // an image has no place to write
 	}, more...)
@@ -96,7 +96,7 @@ func TestCloudRunStart(t *testing.T) {
 func TestCloudRunConfig(t *testing.T) {
 	p := newCloudRun(t)
 	cmd := exec.Command(p.bin, "--print-config")
-	cmd.Env = p.env
+	cmd.Env = p.Env
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestCloudRunStop(t *testing.T) {
 		}
 	}
 
-	_ = a.cmd.Process.Signal(syscall.SIGTERM)
+	a.Signal(syscall.SIGTERM)
 	asked := time.Now()
 	refused := make(chan error, 1)
 	go func() { refused <- refusesNewSessions(a) }()
@@ -210,15 +210,7 @@ func TestCloudRunStop(t *testing.T) {
 	if body := <-held; body != "1" {
 		t.Errorf("the pending poll was answered with %q, not with a close packet", body)
 	}
-	select {
-	case err := <-a.gone:
-		a.cmd = nil
-		if err != nil {
-			t.Errorf("it did not end cleanly: %v\n%s", err, a.log)
-		}
-	case <-time.After(killedAfter - time.Since(asked)):
-		t.Errorf("still there %v after SIGTERM\n%s", killedAfter, a.log)
-	}
+	a.ends(killedAfter - time.Since(asked))
 	took := time.Since(asked)
 	say("after")
 	for _, m := range all {

@@ -1,15 +1,12 @@
 package e2e
 
 import (
-	"cmp"
-	"net"
-	"os"
-	"os/exec"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/antchat/antchat/server/e2e/loopback"
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // TestOfficial: nodes of ours and Node servers with the official Redis adapter
@@ -38,26 +35,13 @@ func adminHash(t *testing.T) string {
 // returns its address.
 func startRedis(t *testing.T) string {
 	t.Helper()
-	program := cmp.Or(os.Getenv("ANTCHAT_TEST_REDIS"), "redis-server")
-	addr, err := loopback.Addr()
+	redis, err := child.NewRedis(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("redis-server is needed: %v (make setup, or set ANTCHAT_TEST_REDIS)", err)
+	t.Cleanup(func() { _ = redis.End(syscall.SIGKILL, 0) })
+	if err := redis.Begin(t.Context(), deadline); err != nil {
+		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	waitFor(t, "redis-server", func() bool {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return false
-		}
-		return c.Close() == nil
-	})
-	return addr
+	return redis.Addr
 }

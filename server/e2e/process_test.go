@@ -9,35 +9,31 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/antchat/antchat/server/e2e/child"
 	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
-// deadline ends a wait that has failed. It is no measure of speed: the machine
-// may be busy.
 const onLinux = runtime.GOOS == "linux"
 
+// deadline ends a wait that has failed. It is no measure of speed: the machine
+// may be busy.
 const deadline = 30 * time.Second
 
 // process is the real server, with a port and a data directory of its own that
 // outlive its restarts.
 type process struct {
+	child.Process
 	t    *testing.T
 	bin  string
-	env  []string
 	addr string // host:port
 	url  string
 	log  *logBuffer
-	cmd  *exec.Cmd
-	gone chan error
 }
 
 // startServer starts the server with settings (environment names without the
@@ -46,9 +42,9 @@ func startServer(t *testing.T, settings map[string]string) *process {
 	t.Helper()
 	p := newProcess(t, antchatBin)
 	host, port, _ := net.SplitHostPort(p.addr)
-	p.env = append(cleanEnv(), "ANTCHAT_HTTP_ADDR="+host, "ANTCHAT_HTTP_PORT="+port, "ANTCHAT_DATA_DIR="+t.TempDir())
+	p.Env = append(child.Env(), "ANTCHAT_HTTP_ADDR="+host, "ANTCHAT_HTTP_PORT="+port, "ANTCHAT_DATA_DIR="+t.TempDir())
 	for k, v := range settings {
-		p.env = append(p.env, "ANTCHAT_"+k+"="+v)
+		p.Env = append(p.Env, "ANTCHAT_"+k+"="+v)
 	}
 	p.start("/readyz")
 	return p
@@ -59,7 +55,7 @@ func startServer(t *testing.T, settings map[string]string) *process {
 func startConformance(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := newProcess(t, conformanceBin)
-	p.env = cleanEnv()
+	p.Env = child.Env()
 	p.start("/healthz", append([]string{"-addr", p.addr, "-ping-interval", "25s", "-ping-timeout", "20s"}, args...)...)
 	return p
 }
@@ -74,9 +70,10 @@ func newProcess(t *testing.T, bin string) *process {
 	}
 	p := &process{t: t, bin: bin, addr: addr, log: &logBuffer{}}
 	p.url = "http://" + p.addr
+	p.Name, p.Stdout, p.Stderr = "the server", p.log, p.log
 	t.Cleanup(func() {
 		p.kill()
-		if said := p.log.String(); disaster.MatchString(said) {
+		if said := p.log.String(); child.Disaster(said) {
 			t.Errorf("the server said:\n%s", said)
 		}
 		http.DefaultClient.CloseIdleConnections()
@@ -84,76 +81,49 @@ func newProcess(t *testing.T, bin string) *process {
 	return p
 }
 
-// cleanEnv is the environment without settings of the caller's own shell.
-func cleanEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
-		return strings.HasPrefix(kv, "ANTCHAT_") || strings.HasPrefix(kv, "PORT=") || strings.HasPrefix(kv, "REDIS_URL=")
-	})
-}
-
-// disaster is what no server may say, however it is treated.
-var disaster = regexp.MustCompile(`DATA RACE|panic:|panicked|"panics":[1-9]|panics=[1-9]|fatal error:`)
-
 func (p *process) start(ready string, args ...string) {
 	p.t.Helper()
-	p.cmd = exec.Command(p.bin, args...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, p.log, p.log
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
+	p.Argv = append([]string{p.bin}, args...)
+	err := p.Start()
+	if err == nil {
+		err = p.Await(p.t.Context(), deadline, func() bool { return child.Answers(p.t.Context(), p.url+ready) })
 	}
-	cmd, gone := p.cmd, make(chan error, 1)
-	p.gone = gone
-	go func() { gone <- cmd.Wait() }() // kill waits for it
-	waitFor(p.t, "the server to be ready", func() bool {
-		select {
-		case err := <-gone:
-			gone <- err
-			p.t.Fatalf("the server ended: %v\n%s", err, p.log)
-		default:
-		}
-		resp, err := http.Get(p.url + ready)
-		if err != nil {
-			return false
-		}
-		resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	if err != nil {
+		p.t.Fatalf("%v\n%s", err, p.log)
+	}
 }
 
 // restart starts it again after stop or kill, with the same port and data.
 func (p *process) restart() { p.t.Helper(); p.start("/readyz") }
 
 // kill is kill -9: nothing gets the chance to be saved.
-func (p *process) kill() {
-	if p.cmd == nil {
-		return
-	}
-	_ = p.cmd.Process.Kill()
-	if err := <-p.gone; err == nil {
-		p.t.Log("the server had ended by itself")
-	}
-	p.cmd = nil
-}
+func (p *process) kill() { _ = p.End(syscall.SIGKILL, 0) }
 
 // stop asks it to end and waits for a clean end.
 func (p *process) stop() {
 	p.t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case err := <-p.gone:
-		p.cmd = nil
-		if err != nil {
-			p.t.Errorf("the server did not end cleanly: %v\n%s", err, p.log)
+	p.Signal(syscall.SIGTERM)
+	p.ends(deadline)
+}
+
+// ends waits for a clean end, which it has been asked for.
+func (p *process) ends(within time.Duration) {
+	p.t.Helper()
+	for late := time.Now().Add(within); p.Running(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(late) {
+			p.t.Errorf("it did not end within %v\n%s", within, p.log)
+			return
 		}
-	case <-time.After(deadline):
-		p.t.Errorf("the server did not end on SIGTERM\n%s", p.log)
+	}
+	if code := p.ExitCode(); code != 0 {
+		p.t.Errorf("the server did not end cleanly: exit code %d\n%s", code, p.log)
 	}
 }
 
 // rss is the server's resident memory in bytes.
 func (p *process) rss() int64 {
 	p.t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.PID()))
 	if errors.Is(err, os.ErrNotExist) && !onLinux {
 		return 0
 	}

@@ -9,7 +9,10 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // TestProxy: the proxy of docker-compose.yml, with its own configuration, in
@@ -25,14 +28,14 @@ func TestProxy(t *testing.T) {
 	for i, n := range nodes {
 		n.addr = net.JoinHostPort(hosts[i], port)
 		n.url = "http://" + n.addr
-		n.env = append(cleanEnv(), "ANTCHAT_HTTP_ADDR="+hosts[i], "PORT="+port, "REDIS_URL="+redis, "ANTCHAT_HTTP_TRUSTED_PROXIES=1")
+		n.Env = append(child.Env(), "ANTCHAT_HTTP_ADDR="+hosts[i], "PORT="+port, "REDIS_URL="+redis, "ANTCHAT_HTTP_TRUSTED_PROXIES=1")
 		n.start("/readyz")
 	}
 	proxy := startProxy(t, "antchat.test", port, hosts)
 	runNode(t, map[string]string{
 		"ANTCHAT_URL": proxy,
 		// Whom the test may stop, as a rolling update does.
-		"ANTCHAT_VICTIM": strconv.Itoa(nodes[1].cmd.Process.Pid), "ANTCHAT_NODES": "3",
+		"ANTCHAT_VICTIM": strconv.Itoa(nodes[1].PID()), "ANTCHAT_NODES": "3",
 	}, "interop/proxy.test.mjs")
 }
 
@@ -54,15 +57,15 @@ func startProxy(t *testing.T, name, port string, hosts []string) string {
 	bind := l.Addr().String()
 	_ = l.Close()
 	said := &logBuffer{}
-	cmd := exec.Command(path, "-db", "-f", "../../deploy/compose/haproxy.cfg")
-	cmd.Env = append(os.Environ(), "ANTCHAT_PROXY_BIND="+bind, "ANTCHAT_PROXY_NODES="+name+":"+port, "ANTCHAT_PROXY_DNS="+nameServer(t, hosts))
-	cmd.Stdout, cmd.Stderr = said, said
-	if err := cmd.Start(); err != nil {
+	proxy := &child.Process{
+		Name: "haproxy", Argv: []string{path, "-db", "-f", "../../deploy/compose/haproxy.cfg"}, Stdout: said, Stderr: said,
+		Env: append(os.Environ(), "ANTCHAT_PROXY_BIND="+bind, "ANTCHAT_PROXY_NODES="+name+":"+port, "ANTCHAT_PROXY_DNS="+nameServer(t, hosts)),
+	}
+	if err := proxy.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = proxy.End(syscall.SIGKILL, 0)
 		if t.Failed() {
 			t.Logf("haproxy said:\n%s", said)
 		}

@@ -1,26 +1,24 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/antchat/antchat/deploy/load/process"
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // server is a running server under test.
 type server struct {
-	cmd  *exec.Cmd
+	*child.Process
 	port int
 	dir  string // of its own, which goes with it; "" is none
 }
@@ -93,100 +91,93 @@ func (f *fleet) cpu() (nodes process.Usage, redis time.Duration, err error) {
 	return nodes, 0, nil
 }
 
-// startRedis runs a redis-server on a free port, beside the load, with an
-// append-only file in a directory of its own, or none.
+// startRedis runs a redis-server beside the load, with an append-only file in a
+// directory of its own, or none.
 func startRedis(ctx context.Context, keeps file) (*server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "antchat-bench-redis-")
 	if err != nil {
 		return nil, err
 	}
-	argv := []string{"-c", "1", "redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--save", "", "--maxmemory", "4gb", "--maxmemory-policy", "noeviction"}
+	args := []string{"--maxmemory", "4gb", "--maxmemory-policy", "noeviction"}
 	if keeps == inMemory {
-		argv = append(argv, "--appendonly", "no")
+		args = append(args, "--appendonly", "no")
 	} else {
-		argv = append(argv, "--appendonly", "yes", "--appendfsync", string(keeps))
+		args = append(args, "--appendonly", "yes", "--appendfsync", string(keeps))
 	}
-	cmd := exec.CommandContext(ctx, "taskset", argv...)
-	cmd.Dir, cmd.Stderr = dir, os.Stderr
-	s := &server{cmd: cmd, port: port, dir: dir}
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("redis-server (Debian: apt-get install redis-server): %w", err), os.RemoveAll(dir))
+	r, err := child.NewRedis(dir, args...)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	for range 500 {
-		c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return s, c.Close()
-		}
-		time.Sleep(10 * time.Millisecond)
+	r.Argv = append([]string{"taskset", "-c", "1"}, r.Argv...)
+	r.Stderr = os.Stderr
+	s := &server{Process: &r.Process, dir: dir}
+	err = r.Begin(ctx, startsWithin)
+	if err == nil {
+		s.port, err = portOf(r.Addr)
 	}
-	stop(s)
-	return nil, errors.New("redis-server does not answer")
+	if err != nil {
+		stop(s)
+		return nil, err
+	}
+	s.endWith(ctx)
+	return s, nil
 }
+
+// startsWithin bounds the wait for a server.
+const startsWithin = time.Minute
 
 // startServer runs argv on the first core and waits for a first line on its
 // output, whose last number is its port.
 func startServer(ctx context.Context, dir string, argv ...string) (*server, error) {
-	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", "0"}, argv...)...)
-	cmd.Dir = dir
-	// The load is one user more often than not: what is measured is the server.
-	cmd.Env = append(os.Environ(), "NODE_ENV=production", "ANTCHAT_FAIRNESS_MODE=off")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	s := &server{Process: &child.Process{
+		Name: argv[0], Argv: append([]string{"taskset", "-c", "0"}, argv...), Dir: dir, Stderr: os.Stderr,
+		// The load is one user more often than not: what is measured is the server.
+		Env: append(os.Environ(), "NODE_ENV=production", "ANTCHAT_FAIRNESS_MODE=off"),
+	}}
+	line, err := s.StartLine(ctx, startsWithin)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &server{cmd: cmd}
-	lines := bufio.NewReader(out)
-	line, err := lines.ReadString('\n')
-	if err == nil {
-		isDigit := func(r rune) bool { return r >= '0' && r <= '9' }
-		line = line[:strings.LastIndexFunc(line, isDigit)+1]
-		s.port, err = strconv.Atoi(line[strings.LastIndexFunc(line, func(r rune) bool { return !isDigit(r) })+1:])
-	}
-	if err != nil {
+	if s.port, err = portOf(line); err != nil {
 		stop(s)
 		return nil, fmt.Errorf("%s did not say where it listens: %w", argv[0], err)
 	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }() // ends with the process
+	s.endWith(ctx)
 	return s, nil
 }
 
-// stop asks all of them first, so that a profile gets written.
+// portOf is the last number of a text.
+func portOf(text string) (int, error) {
+	isDigit := func(r rune) bool { return r >= '0' && r <= '9' }
+	text = text[:strings.LastIndexFunc(text, isDigit)+1]
+	return strconv.Atoi(text[strings.LastIndexFunc(text, func(r rune) bool { return !isDigit(r) })+1:])
+}
+
+// endWith has the server end with ctx, so that no client waits for it.
+func (s *server) endWith(ctx context.Context) {
+	context.AfterFunc(ctx, func() { s.Signal(syscall.SIGKILL) })
+}
+
+// stop asks all of them at once and gives them the time to write a profile.
 func stop(all ...*server) {
+	var ending sync.WaitGroup
 	for _, s := range all {
-		_ = s.cmd.Process.Signal(syscall.SIGTERM)
+		ending.Go(func() {
+			_ = s.End(syscall.SIGTERM, 3*time.Second) // which says so if it had to be killed
+			if s.dir != "" {
+				_ = os.RemoveAll(s.dir)
+			}
+		})
 	}
-	late := time.AfterFunc(3*time.Second, func() {
-		for _, s := range all {
-			_ = s.cmd.Process.Kill() // which says so if it has been waited for
-		}
-	})
-	defer late.Stop()
-	for _, s := range all {
-		_ = s.cmd.Wait()
-		if s.dir != "" {
-			_ = os.RemoveAll(s.dir)
-		}
-	}
+	ending.Wait()
 }
 
 // usage is what the server has used. taskset replaces itself by the program, so
 // the process id is the program's.
-func (s *server) usage() (process.Usage, error) { return process.Read(s.cmd.Process.Pid) }
+func (s *server) usage() (process.Usage, error) { return process.Read(s.PID()) }
 
 // files is how many files the server has open.
 func (s *server) files() (int, error) {
-	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID()))
 	return len(all), err
 }

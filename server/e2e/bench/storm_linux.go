@@ -26,7 +26,7 @@ func storm(ctx context.Context, f *fleet, _ *load, o options, add func(string, f
 	var targets, pids []string
 	for _, s := range f.nodes {
 		targets = append(targets, fmt.Sprintf("http://127.0.0.1:%d", s.port))
-		pids = append(pids, strconv.Itoa(s.cmd.Process.Pid))
+		pids = append(pids, strconv.Itoa(s.PID()))
 	}
 	cmd := exec.CommandContext(ctx, o.loadTool, "-mode", "storm", "-vocabulary", "antchat", "-quiet", "-json", "-",
 		"-targets", strings.Join(targets, ","), "-pids", strings.Join(pids, ","), "-kill", pids[len(pids)-1],

@@ -74,16 +74,16 @@ func jumpClock(ctx context.Context, w *world) error {
 	}{{sigUser1, 1}, {sigUser2, 2}, {sigUser1, 1}} {
 		for range s.times {
 			before := n.log.count(jumped)
-			n.signal(s.signal)
+			n.Signal(s.signal)
 			if err := await(ctx, deadline, func() bool { return n.log.count(jumped) > before }); err != nil {
-				return fmt.Errorf("%s has not said that its clock has jumped: %w", n.name, err)
+				return fmt.Errorf("%s has not said that its clock has jumped: %w", n.Name, err)
 			}
 		}
 		if err := pause(ctx, 4*time.Second); err != nil {
 			return err
 		}
 	}
-	w.note("%s: its clock was an hour ahead, then an hour behind", n.name)
+	w.note("%s: its clock was an hour ahead, then an hour behind", n.Name)
 	w.healed()
 	return nil
 }

@@ -97,13 +97,13 @@ func (w *world) anyLink() (*relay, string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := w.random.IntN(len(w.links))
-	return w.links[i], w.servers[i].name
+	return w.links[i], w.servers[i].Name
 }
 
 func endNode(s syscall.Signal, away time.Duration) func(context.Context, *world) error {
 	return func(ctx context.Context, w *world) error {
 		n := w.anyServer()
-		w.note("%s: %v", n.name, s)
+		w.note("%s: %v", n.Name, s)
 		if err := n.end(s); err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func endNode(s syscall.Signal, away time.Duration) func(context.Context, *world)
 }
 
 func (w *world) startAgain(ctx context.Context, n *server) error {
-	if err := n.start(); err != nil {
+	if err := n.Start(); err != nil {
 		return err
 	}
 	if err := n.awaitReady(ctx); err != nil {
@@ -143,10 +143,10 @@ func rolling(ctx context.Context, w *world) error {
 func pauseNode(long time.Duration) func(context.Context, *world) error {
 	return func(ctx context.Context, w *world) error {
 		n := w.anyServer()
-		w.note("%s: paused for %v", n.name, long)
-		n.signal(sigStop)
+		w.note("%s: paused for %v", n.Name, long)
+		n.Signal(sigStop)
 		defer w.healed()
-		defer n.signal(sigCont)
+		defer n.Signal(sigCont)
 		return pause(ctx, long)
 	}
 }
@@ -223,18 +223,18 @@ func endRedis(s syscall.Signal, away time.Duration) func(context.Context, *world
 }
 
 func pauseRedis(ctx context.Context, w *world) error {
-	w.store.signal(sigStop)
+	w.store.Signal(sigStop)
 	defer w.healed()
-	defer w.store.signal(sigCont)
+	defer w.store.Signal(sigCont)
 	return pause(ctx, 6*time.Second)
 }
 
 // starve: everything is slow at once, as on machines that have too much to do.
 func starve(ctx context.Context, w *world) error {
 	w.mu.Lock()
-	all := []func(syscall.Signal){w.store.signal}
+	all := []func(syscall.Signal){w.store.Signal}
 	for _, n := range w.servers {
-		all = append(all, n.signal)
+		all = append(all, n.Signal)
 	}
 	w.mu.Unlock()
 	signal := func(s syscall.Signal) {
@@ -260,7 +260,7 @@ func starve(ctx context.Context, w *world) error {
 func killClients(kind string) func(context.Context, *world) error {
 	return func(ctx context.Context, w *world) error {
 		for range 3 {
-			n, err := w.store.do("CLIENT", "KILL", "TYPE", kind)
+			n, err := w.store.Do("CLIENT", "KILL", "TYPE", kind)
 			if err != nil {
 				return err
 			}
@@ -278,7 +278,7 @@ func killClients(kind string) func(context.Context, *world) error {
 // messages come fast. Redis says in its log that it has closed somebody.
 func outputLimit(ctx context.Context, w *world) error {
 	const setting = "client-output-buffer-limit"
-	if _, err := w.store.do("CONFIG", "SET", setting, "pubsub 32768 0 0"); err != nil {
+	if _, err := w.store.Do("CONFIG", "SET", setting, "pubsub 32768 0 0"); err != nil {
 		return err
 	}
 	before := w.store.log.count(overLimit)
@@ -292,7 +292,7 @@ func outputLimit(ctx context.Context, w *world) error {
 	if err != nil {
 		return fmt.Errorf("the output-buffer limit was not hit: %w", err)
 	}
-	if _, err := w.store.do("CONFIG", "SET", setting, "pubsub 33554432 8388608 60"); err != nil {
+	if _, err := w.store.Do("CONFIG", "SET", setting, "pubsub 33554432 8388608 60"); err != nil {
 		return err
 	}
 	w.healed()
@@ -340,7 +340,7 @@ func stallLink(ctx context.Context, w *world) error {
 
 func flush(_ context.Context, w *world) error {
 	defer w.healed()
-	_, err := w.store.do("FLUSHALL")
+	_, err := w.store.Do("FLUSHALL")
 	return err
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // impatience makes servers call themselves overloaded at delays that a busy
@@ -52,7 +54,7 @@ func flood(ctx context.Context, w *world) error {
 	tasks.Wait()
 	w.healed()
 	w.note("%d connections were opened beside the members', %d were refused with 503", opened.Load(), refused.Load())
-	if errors.Is(err, errInVain) {
+	if errors.Is(err, child.ErrInVain) {
 		return errors.New("the flood made no server call itself overloaded")
 	}
 	return err

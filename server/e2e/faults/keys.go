@@ -52,7 +52,7 @@ func classOf(key string) string {
 func (s *store) weigh(ctx context.Context) (map[string]keyClass, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	client := goredis.NewClient(&goredis.Options{Addr: s.addr, MaxRetries: -1, DisableIdentity: true})
+	client := goredis.NewClient(&goredis.Options{Addr: s.Addr, MaxRetries: -1, DisableIdentity: true})
 	defer func() { _ = client.Close() }()
 	all := make(map[string]keyClass)
 	seen := make(map[string]bool) // SCAN may repeat itself

@@ -19,7 +19,7 @@ const killedAfter = 10 * time.Second
 func rollout(ctx context.Context, w *world) error {
 	defer w.healed()
 	for i, old := range slices.Clone(w.servers) {
-		s, link, err := w.newServer("new" + old.name)
+		s, link, err := w.newServer("new" + old.Name)
 		if err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func rollout(ctx context.Context, w *world) error {
 			oldLink, w.links = w.links[i], append(w.links, link)
 		}
 		w.mu.Unlock()
-		if err := s.start(); err != nil {
+		if err := s.Start(); err != nil {
 			return err
 		}
 		if err := s.awaitReady(ctx); err != nil {
@@ -41,13 +41,13 @@ func rollout(ctx context.Context, w *world) error {
 		if err := old.end(syscall.SIGTERM); err != nil {
 			return err
 		}
-		took, code := time.Since(began), old.exitCode()
-		w.note("%s ended %.1fs after SIGTERM with exit code %d", old.name, took.Seconds(), code)
+		took, code := time.Since(began), old.ExitCode()
+		w.note("%s ended %.1fs after SIGTERM with exit code %d", old.Name, took.Seconds(), code)
 		if took > killedAfter || code != 0 {
-			w.ledger.complain("%s ended %v after SIGTERM with exit code %d:\n%s", old.name, took, code, &old.log)
+			w.ledger.complain("%s ended %v after SIGTERM with exit code %d:\n%s", old.Name, took, code, &old.log)
 		}
 		for _, line := range old.log.disasters() {
-			w.ledger.complain("%s said: %s", old.name, line)
+			w.ledger.complain("%s said: %s", old.Name, line)
 		}
 		w.mu.Lock()
 		delete(w.health, old)

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // nodeHost is one Node process with many unmodified socket.io-client sockets.
@@ -43,7 +45,7 @@ type nodeSocket struct {
 func startNode(dir string) (*nodeHost, error) {
 	h := &nodeHost{done: make(chan struct{}), sockets: make(map[int]*nodeSocket), more: make(chan struct{}, 1)}
 	h.cmd = exec.Command(cmp.Or(os.Getenv("ANTCHAT_TEST_NODE"), "node"), filepath.Join(dir, "clients.mjs"))
-	h.cmd.Stderr, h.cmd.SysProcAttr = &h.said, diesWithParent()
+	h.cmd.Stderr, h.cmd.SysProcAttr = &h.said, child.DiesWithParent()
 	out, err := h.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -1,21 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/antchat/antchat/server/e2e/loopback"
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // What Redis logs when it closes a client whose output has piled up.
@@ -23,46 +16,34 @@ const overLimit = "overcoming of output buffer limits"
 
 // store is a real redis-server with an append-only file.
 type store struct {
-	child
-	addr  string
-	dir   string
-	fsync string
+	*child.Redis
+	dir string
+	log tail
 }
 
 // newStore is not started yet. fsync is always or everysec.
 func newStore(dir, fsync string) (*store, error) {
-	addr, err := loopback.Addr()
+	r, err := child.NewRedis(dir, "--appendonly", "yes", "--appendfsync", fsync, "--maxmemory-policy", "noeviction",
+		"--auto-aof-rewrite-percentage", "0", "--aof-load-truncated", "yes")
 	if err != nil {
 		return nil, err
 	}
-	_, port, _ := net.SplitHostPort(addr)
-	s := &store{addr: addr, dir: dir, fsync: fsync}
-	s.name = "redis"
-	s.env = os.Environ()
-	s.argv = []string{
-		cmp.Or(os.Getenv("ANTCHAT_TEST_REDIS"), "redis-server"),
-		"--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "",
-		"--appendonly", "yes", "--appendfsync", fsync, "--maxmemory-policy", "noeviction",
-		"--auto-aof-rewrite-percentage", "0", "--aof-load-truncated", "yes",
-	}
+	s := &store{Redis: r, dir: dir}
+	s.Name, s.Stdout, s.Stderr = "redis", &s.log, &s.log
 	s.log.watch(overLimit)
 	return s, nil
 }
 
 // begin starts it and waits until it answers; its file is loaded then.
 func (s *store) begin(ctx context.Context) error {
-	if err := s.start(); err != nil {
-		return err
-	}
-	err := await(ctx, deadline, func() bool {
-		_, err := s.do("PING")
-		return err == nil || !s.running()
-	})
-	if err != nil || !s.running() {
-		return fmt.Errorf("redis does not answer: %w\n%s", cmp.Or(err, errors.New("it ended")), &s.log)
+	if err := s.Begin(ctx, deadline); err != nil {
+		return fmt.Errorf("%w\n%s", err, &s.log)
 	}
 	return nil
 }
+
+// end ends it; see child.Process.
+func (s *store) end(signal syscall.Signal) error { return s.End(signal, deadline) }
 
 // crash is what a power cut leaves of a file that is synced every second: it
 // kills Redis and takes back what was written within the last second and a
@@ -98,45 +79,4 @@ func (s *store) appendFile() (string, error) {
 		return "", fmt.Errorf("expected one append-only file, found %d", len(files))
 	}
 	return files[0], nil
-}
-
-// do sends one command and returns a flat answer as text. It is a connection
-// each time: Redis is often away here.
-func (s *store) do(args ...string) (string, error) {
-	conn, err := net.DialTimeout("tcp", s.addr, 2*time.Second)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-	}
-	if _, err := io.WriteString(conn, b.String()); err != nil {
-		return "", err
-	}
-	in := bufio.NewReader(conn)
-	line, err := in.ReadString('\n')
-	if err != nil {
-		return "", err
-	}
-	line = strings.TrimRight(line, "\r\n")
-	switch {
-	case line == "":
-		return "", errors.New("redis: an empty answer")
-	case line[0] == '-':
-		return "", errors.New("redis: " + line[1:])
-	case line[0] == '$':
-		n, err := strconv.Atoi(line[1:])
-		if err != nil || n < 0 {
-			return "", err
-		}
-		body := make([]byte, n)
-		_, err = io.ReadFull(in, body)
-		return string(body), err
-	default:
-		return line[1:], nil
-	}
 }

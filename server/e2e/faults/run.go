@@ -73,7 +73,7 @@ func lines(err error) []string {
 func (w *world) serverLogs() map[string]string {
 	said := make(map[string]string)
 	for _, s := range w.servers {
-		said[s.name] = s.log.String()
+		said[s.Name] = s.log.String()
 	}
 	if w.store != nil {
 		said["redis"] = w.store.log.String()
@@ -81,7 +81,7 @@ func (w *world) serverLogs() map[string]string {
 	if w.pair != nil {
 		said["sentinel"] = w.pair.log.String()
 		for _, x := range w.pair.stores {
-			said[x.name] = x.log.String()
+			said[x.Name] = x.log.String()
 		}
 	}
 	return said
@@ -174,7 +174,7 @@ func (w *world) presence(ctx context.Context) (wrong int, err error) {
 			}
 			if err != nil {
 				wrong++
-				w.ledger.complain("%s counts %d people in %s, where %d are", s.name, got.NumUsers, room, people[room])
+				w.ledger.complain("%s counts %d people in %s, where %d are", s.Name, got.NumUsers, room, people[room])
 			}
 		}
 	}

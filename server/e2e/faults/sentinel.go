@@ -11,13 +11,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/antchat/antchat/server/e2e/child"
 	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 // sentinel is a Sentinel with two stores: who of them is the primary changes
 // with a failover.
 type sentinel struct {
-	child
+	logged
 	addr   string
 	stores [2]*store
 }
@@ -35,14 +36,14 @@ func newSentinel(ctx context.Context, dir, fsync string) (_ *sentinel, err error
 		if s.stores[i], err = newStore(own, fsync); err != nil {
 			return nil, err
 		}
-		s.stores[i].name = filepath.Base(own)
+		s.stores[i].Name = filepath.Base(own)
 		// A promoted replica has nobody until its predecessor is back.
-		s.stores[i].argv = append(s.stores[i].argv, "--repl-diskless-sync-delay", "0")
+		s.stores[i].Argv = append(s.stores[i].Argv, "--repl-diskless-sync-delay", "0")
 	}
 	if s.addr, err = loopback.Addr(); err != nil {
 		return nil, err
 	}
-	host, port, _ := net.SplitHostPort(s.stores[0].addr)
+	host, port, _ := net.SplitHostPort(s.stores[0].Addr)
 	_, own, _ := net.SplitHostPort(s.addr)
 	conf := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %s %s %s 1\nsentinel down-after-milliseconds %s 1000\nsentinel failover-timeout %s 5000\n",
@@ -50,17 +51,17 @@ func newSentinel(ctx context.Context, dir, fsync string) (_ *sentinel, err error
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	s.name, s.env = "sentinel", os.Environ()
-	s.argv = []string{s.stores[0].argv[0], conf, "--sentinel"}
+	s.Name, s.Stdout, s.Stderr = "sentinel", &s.log, &s.log
+	s.Argv = []string{s.stores[0].Argv[0], conf, "--sentinel"}
 	for _, x := range s.stores {
 		if err := x.begin(ctx); err != nil {
 			return s, err
 		}
 	}
-	if _, err := s.stores[1].do("REPLICAOF", host, port); err != nil {
+	if _, err := s.stores[1].Do("REPLICAOF", host, port); err != nil {
 		return s, err
 	}
-	if err := s.start(); err != nil {
+	if err := s.Start(); err != nil {
 		return s, err
 	}
 	return s, s.awaitPair(ctx)
@@ -72,7 +73,7 @@ func (s *sentinel) awaitPair(ctx context.Context) error {
 	err := await(ctx, 2*deadline, func() bool {
 		primaries, linked := 0, false
 		for _, x := range s.stores {
-			info, err := x.do("INFO", "replication")
+			info, err := x.Do("INFO", "replication")
 			if err != nil {
 				return false
 			}
@@ -81,8 +82,8 @@ func (s *sentinel) awaitPair(ctx context.Context) error {
 				linked = strings.Contains(info, "state=online")
 			}
 		}
-		known := &store{addr: s.addr}
-		info, err := known.do("INFO", "sentinel")
+		known := child.Redis{Addr: s.addr}
+		info, err := known.Do("INFO", "sentinel")
 		return err == nil && primaries == 1 && linked && strings.Contains(info, "slaves=1")
 	})
 	if err != nil {
@@ -94,7 +95,7 @@ func (s *sentinel) awaitPair(ctx context.Context) error {
 // primary is the store that takes writes.
 func (s *sentinel) primary() *store {
 	for _, x := range s.stores {
-		if info, err := x.do("INFO", "replication"); err == nil && strings.Contains(info, "role:master") {
+		if info, err := x.Do("INFO", "replication"); err == nil && strings.Contains(info, "role:master") {
 			return x
 		}
 	}
@@ -107,7 +108,7 @@ func (s *sentinel) stop() error {
 	errs := []error{s.end(syscall.SIGTERM)}
 	for _, x := range s.stores {
 		if x != nil {
-			x.signal(sigCont)
+			x.Signal(sigCont)
 			errs = append(errs, x.end(syscall.SIGTERM))
 		}
 	}
@@ -127,7 +128,7 @@ func failOver(lag bool) func(context.Context, *world) error {
 			next = w.pair.stores[1]
 		}
 		if lag {
-			next.signal(sigStop)
+			next.Signal(sigStop)
 			if err := pause(ctx, time.Second); err != nil {
 				return err
 			}
@@ -144,9 +145,9 @@ func failOver(lag bool) func(context.Context, *world) error {
 				return err
 			}
 		}
-		w.note("%s was killed", old.name)
+		w.note("%s was killed", old.Name)
 		if lag {
-			if _, err := next.do("REPLICAOF", "NO", "ONE"); err != nil {
+			if _, err := next.Do("REPLICAOF", "NO", "ONE"); err != nil {
 				return err
 			}
 		}
@@ -159,8 +160,8 @@ func failOver(lag bool) func(context.Context, *world) error {
 		if err := old.begin(ctx); err != nil {
 			return err
 		}
-		host, port, _ := net.SplitHostPort(next.addr)
-		if _, err := old.do("REPLICAOF", host, port); err != nil {
+		host, port, _ := net.SplitHostPort(next.Addr)
+		if _, err := old.Do("REPLICAOF", host, port); err != nil {
 			return err
 		}
 		w.healed()

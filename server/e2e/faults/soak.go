@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // soak is a long run: the chat mix of deploy/load, which checks what it gets,
@@ -101,7 +103,7 @@ func (o *options) soakAll(ctx context.Context) (err error) {
 		"-targets", "http://"+w.front.addr(), "-revision", "mixed", "-clients", strconv.Itoa(o.soak.clients),
 		"-rate", strconv.FormatFloat(o.soak.rate, 'f', -1, 64), "-warm-up", "0s", "-duration", o.soak.duration.String(),
 		"-limit", (o.soak.duration + 5*time.Minute).String(), "-grace", "1m")
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = o.out, os.Stderr, diesWithParent()
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = o.out, os.Stderr, child.DiesWithParent()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the load tool: %w", err)
 	}

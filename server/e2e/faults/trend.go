@@ -54,14 +54,14 @@ func (w *world) look(ctx context.Context, weigh bool) (*soakSample, error) {
 		s.Files += got["process_open_fds"]
 		s.Sessions += got["antchat_engineio_sessions"]
 	}
-	keys, err := w.store.do("DBSIZE")
+	keys, err := w.store.Do("DBSIZE")
 	if err != nil {
 		return nil, nil // it is its turn to be hurt
 	}
 	if s.Keys, err = strconv.ParseFloat(keys, 64); err != nil {
 		return nil, fmt.Errorf("DBSIZE answers %q", keys)
 	}
-	memory, err := w.store.do("INFO", "memory")
+	memory, err := w.store.Do("INFO", "memory")
 	if err != nil {
 		return nil, nil
 	}
@@ -84,18 +84,18 @@ func (s *server) metrics(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not probe, whose patience is a balancer's.
+	// Not as child.Answers does, whose patience is a balancer's.
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("metrics of %s: %w", s.name, err)
+		return nil, fmt.Errorf("metrics of %s: %w", s.Name, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, metricsBytes))
 	if err != nil {
-		return nil, fmt.Errorf("metrics of %s: %w", s.name, err)
+		return nil, fmt.Errorf("metrics of %s: %w", s.Name, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("metrics of %s: %s", s.name, resp.Status)
+		return nil, fmt.Errorf("metrics of %s: %s", s.Name, resp.Status)
 	}
 	return parseMetrics(string(text)), nil
 }

@@ -112,11 +112,11 @@ func (w *world) logs(ctx context.Context) (map[string]*roomLog, error) {
 		for _, room := range w.rooms {
 			entries, err := r.log(room)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", s.name, err)
+				return nil, fmt.Errorf("%s: %w", s.Name, err)
 			}
 			if first := all[room]; first != nil {
 				if !slices.Equal(first.entries, entries) {
-					return nil, fmt.Errorf("%s and %s hold other logs of %s", w.servers[0].name, s.name, room)
+					return nil, fmt.Errorf("%s and %s hold other logs of %s", w.servers[0].Name, s.Name, room)
 				}
 				continue
 			}

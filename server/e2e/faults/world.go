@@ -124,7 +124,7 @@ func (w *world) open(ctx context.Context) (err error) {
 		if link != nil {
 			w.links = append(w.links, link)
 		}
-		if err := s.start(); err != nil {
+		if err := s.Start(); err != nil {
 			return err
 		}
 	}
@@ -164,7 +164,7 @@ func (w *world) newServer(name string) (*server, *relay, error) {
 		settings["DATA_DIR"] = filepath.Join(w.dir, "data")
 	default:
 		var err error
-		if link, err = newRelay(func() (string, error) { return w.store.addr, nil }); err != nil {
+		if link, err = newRelay(func() (string, error) { return w.store.Addr, nil }); err != nil {
 			return nil, nil, err
 		}
 		settings["REDIS_URL"] = "redis://" + link.addr()
@@ -172,7 +172,7 @@ func (w *world) newServer(name string) (*server, *relay, error) {
 	s, err := newServer(name, w.settings.bin, settings)
 	if err == nil && w.settings.watched {
 		if s.admin, err = loopback.Addr(); err == nil {
-			s.env = append(s.env, "ANTCHAT_ADMIN_LISTEN="+s.admin)
+			s.Env = append(s.Env, "ANTCHAT_ADMIN_LISTEN="+s.admin)
 		}
 	}
 	return s, link, err
@@ -449,10 +449,10 @@ func (w *world) end() error {
 		errs = append(errs, w.host.stop())
 	}
 	for _, s := range w.servers {
-		s.signal(sigCont)
+		s.Signal(sigCont)
 		errs = append(errs, s.end(syscall.SIGTERM))
 		for _, line := range s.log.disasters() {
-			errs = append(errs, fmt.Errorf("%s said: %s", s.name, line))
+			errs = append(errs, fmt.Errorf("%s said: %s", s.Name, line))
 		}
 	}
 	for _, r := range append([]*relay{w.front, w.second}, w.links...) {
@@ -464,11 +464,10 @@ func (w *world) end() error {
 		errs = append(errs, w.pair.stop())
 	}
 	if w.store != nil {
-		w.store.signal(sigCont)
+		w.store.Signal(sigCont)
 		errs = append(errs, w.store.end(syscall.SIGTERM))
 	}
 	w.tasks.Wait()
-	probe.CloseIdleConnections()
 	if w.dir != "" {
 		errs = append(errs, os.RemoveAll(w.dir))
 	}

@@ -6,8 +6,8 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,7 +20,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/child"
+	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
 func main() {
@@ -38,94 +42,72 @@ func run(clients int, length time.Duration) (err error) {
 	if err != nil {
 		return err
 	}
-	var started []*exec.Cmd
+	var started []*child.Process // nodes and Redis
 	defer func() {
-		for _, c := range started {
-			_ = c.Process.Kill()
-			_ = c.Wait()
+		for _, p := range started {
+			_ = p.End(syscall.SIGKILL, 0)
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	start := func(c *exec.Cmd) error {
-		if err := c.Start(); err != nil {
-			return err
-		}
-		started = append(started, c)
-		return nil
-	}
 	antchat, proxy := filepath.Join(dir, "antchat"), filepath.Join(dir, "roundrobin")
 	for bin, pkg := range map[string]string{antchat: "./server", proxy: "./server/e2e/roundrobin"} {
 		if out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 		}
 	}
+	ctx := context.Background()
+	redis, err := child.NewRedis(dir)
+	if err != nil {
+		return err
+	}
+	started = append(started, &redis.Process)
+	if err := redis.Begin(ctx, within); err != nil {
+		return err
+	}
 	var addrs []string
-	for range 4 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 3 {
+		addr, err := loopback.Addr()
 		if err != nil {
 			return err
 		}
-		addrs = append(addrs, l.Addr().String())
-		_ = l.Close()
-	}
-	_, port, _ := net.SplitHostPort(addrs[3])
-	redis := exec.Command(cmp.Or(os.Getenv("ANTCHAT_TEST_REDIS"), "redis-server"), "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "")
-	if err := start(redis); err != nil {
-		return err
-	}
-	for _, addr := range addrs[:3] {
 		host, port, _ := net.SplitHostPort(addr)
-		node := exec.Command(antchat)
-		node.Env = append(os.Environ(), "ANTCHAT_HTTP_ADDR="+host, "ANTCHAT_HTTP_PORT="+port, "ANTCHAT_REDIS_URL=redis://"+addrs[3])
-		if err := start(node); err != nil {
+		node := &child.Process{
+			Name: "node", Argv: []string{antchat},
+			Env: append(child.Env(), "ANTCHAT_HTTP_ADDR="+host, "ANTCHAT_HTTP_PORT="+port, "ANTCHAT_REDIS_URL="+redis.URL()),
+		}
+		started = append(started, node)
+		if err := node.Start(); err != nil {
 			return err
 		}
-		if err := await(addr); err != nil {
-			return err
+		if err := node.Await(ctx, within, func() bool { return child.Answers(ctx, "http://"+addr+"/readyz") }); err != nil {
+			return fmt.Errorf("not ready: %w", err)
 		}
+		addrs = append(addrs, addr)
 	}
-	counted := slices.Clone(started)
 	for _, way := range []string{"sticky", "round robin"} {
-		args := []string{"-nodes", strings.Join(addrs[:3], ",")}
+		args := []string{proxy, "-nodes", strings.Join(addrs, ",")}
 		if way == "sticky" {
 			args = append(args, "-sticky")
 		}
-		p := exec.Command(proxy, args...)
-		out, err := p.StdoutPipe()
+		p := &child.Process{Name: "proxy", Argv: args, Stderr: os.Stderr}
+		line, err := p.StartLine(ctx, within)
 		if err != nil {
 			return err
 		}
-		if err := start(p); err != nil {
-			return err
-		}
-		line, err := bufio.NewReader(out).ReadString('\n')
+		err = measure(way, "http://"+strings.TrimPrefix(line, "listening on "), clients, length, started)
+		_ = p.End(syscall.SIGKILL, 0)
 		if err != nil {
-			return err
-		}
-		url := "http://" + strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
-		if err := measure(way, url, clients, length, counted); err != nil {
 			return fmt.Errorf("%s: %w", way, err)
 		}
 	}
 	return nil
 }
 
-func await(addr string) error {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get("http://" + addr + "/readyz")
-		if err != nil {
-			continue
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode == http.StatusOK {
-			return nil
-		}
-	}
-	return errors.New("a node is not ready")
-}
+// within bounds each wait for a server.
+const within = 30 * time.Second
 
 // measure has clients make round trips, one after the other each.
-func measure(way, url string, clients int, length time.Duration, counted []*exec.Cmd) error {
+func measure(way, url string, clients int, length time.Duration, counted []*child.Process) error {
 	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 2 * clients
 	sessions := make([]string, clients)
 	for i := range sessions {
@@ -201,9 +183,9 @@ func request(url, sid, body string) (string, error) {
 }
 
 // cpu is the processor time of processes so far.
-func cpu(processes []*exec.Cmd) (sum time.Duration) {
+func cpu(processes []*child.Process) (sum time.Duration) {
 	for _, p := range processes {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
 		if err != nil {
 			continue
 		}

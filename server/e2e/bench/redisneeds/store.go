@@ -4,65 +4,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/antchat/antchat/adapter/redis"
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // store is a redis-server.
 type store struct {
-	cmd    *exec.Cmd
+	*child.Redis
 	dir    string
-	url    string
 	client *goredis.Client
 }
 
 // startStore runs redis-server; fsync is no file at all when "".
 func startStore(ctx context.Context, fsync string) (*store, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
-	_, port, _ := net.SplitHostPort(addr)
 	dir, err := os.MkdirTemp("", "antchat-redisneeds-")
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--maxmemory-policy", "noeviction"}
+	args := []string{"--maxmemory-policy", "noeviction"}
 	if fsync != "" {
 		args = append(args, "--appendonly", "yes", "--appendfsync", fsync)
 	}
-	s := &store{cmd: exec.CommandContext(ctx, "redis-server", args...), dir: dir, url: "redis://" + addr}
-	s.cmd.Stderr = os.Stderr
-	if err := s.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("redis-server (Debian: apt-get install redis-server): %w", err), os.RemoveAll(dir))
+	r, err := child.NewRedis(dir, args...)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s.client = goredis.NewClient(&goredis.Options{Addr: addr})
-	for range 500 {
-		if err = s.client.Ping(ctx).Err(); err == nil {
-			return s, nil
-		}
-		time.Sleep(10 * time.Millisecond)
+	r.Stderr = os.Stderr
+	s := &store{Redis: r, dir: dir, client: goredis.NewClient(&goredis.Options{Addr: r.Addr})}
+	if err := s.Begin(ctx, 10*time.Second); err != nil {
+		s.stop()
+		return nil, err
 	}
-	s.stop()
-	return nil, err
+	return s, nil
 }
 
 func (s *store) stop() {
 	_ = s.client.Close()
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
+	_ = s.End(syscall.SIGKILL, 0)
 	_ = os.RemoveAll(s.dir)
 }
 
@@ -102,7 +88,7 @@ func (s *store) infos(ctx context.Context, names ...string) (map[string]float64,
 
 // node opens an adapter and waits until it is ready.
 func (s *store) node(ctx context.Context, o redis.Options) (*redis.Adapter, error) {
-	o.URL = s.url
+	o.URL = s.URL()
 	a, err := redis.Open(o)
 	if err != nil {
 		return nil, err
