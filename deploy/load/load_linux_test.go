@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/antchat/antchat/adapter/local"
+	"github.com/antchat/antchat/deploy/load/result"
 	"github.com/antchat/antchat/server/chatapi"
 	"github.com/antchat/antchat/server/engineio"
 	"github.com/antchat/antchat/server/socketio"
@@ -99,7 +100,7 @@ func serve(t *testing.T, words string, o engineio.Options, fate func(n int64) in
 func once(int64) int { return 1 }
 
 // do runs the command and gives its result.
-func do(t *testing.T, url string, args ...string) (*result, error) {
+func do(t *testing.T, url string, args ...string) (*result.Run, error) {
 	t.Helper()
 	dir := t.TempDir()
 	args = append([]string{
@@ -112,7 +113,7 @@ func do(t *testing.T, url string, args ...string) (*result, error) {
 	if rerr != nil {
 		t.Fatal(rerr, err)
 	}
-	var r result
+	var r result.Run
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r); err != nil {
@@ -153,24 +154,24 @@ func TestModes(t *testing.T) {
 	for _, tt := range []struct {
 		mode, words string
 		args        []string
-		check       func(r *result) bool
+		check       func(r *result.Run) bool
 	}{
-		{"idle", "plain", []string{"-clients", "60", "-sources", "3"}, func(r *result) bool { return r.Counts.Connects == 60 && r.Counts.Sent == 0 }},
-		{"room", "plain", []string{"-clients", "20", "-rate", "50", "-revision", "mixed", "-transport", "mixed"}, func(r *result) bool {
+		{"idle", "plain", []string{"-clients", "60", "-sources", "3"}, func(r *result.Run) bool { return r.Counts.Connects == 60 && r.Counts.Sent == 0 }},
+		{"room", "plain", []string{"-clients", "20", "-rate", "50", "-revision", "mixed", "-transport", "mixed"}, func(r *result.Run) bool {
 			return r.Counts.Sent > 10 && r.Counts.Deliveries >= 10*r.Counts.Sent && r.Delivery.P50 > 0
 		}},
-		{"room", "plain", []string{"-clients", "20", "-rate", "0"}, func(r *result) bool { return r.Counts.Sent > 10 && r.Counts.Deliveries > 10*r.Counts.Sent }},
-		{"rooms", "plain", []string{"-clients", "40", "-rate", "100"}, func(r *result) bool { return r.Options.Rooms == 4 && r.Counts.Deliveries > 100 }},
-		{"chat", "plain", []string{"-clients", "40", "-rate", "200"}, func(r *result) bool { return r.Counts.Drops > 0 && r.Counts.Reconnects > 0 && r.Counts.Typing == 0 }},
-		{"chat", "antchat", []string{"-clients", "40", "-rate", "500", "-duration", "3s", "-revision", "mixed", "-transport", "mixed"}, func(r *result) bool {
+		{"room", "plain", []string{"-clients", "20", "-rate", "0"}, func(r *result.Run) bool { return r.Counts.Sent > 10 && r.Counts.Deliveries > 10*r.Counts.Sent }},
+		{"rooms", "plain", []string{"-clients", "40", "-rate", "100"}, func(r *result.Run) bool { return r.Options.Rooms == 4 && r.Counts.Deliveries > 100 }},
+		{"chat", "plain", []string{"-clients", "40", "-rate", "200"}, func(r *result.Run) bool { return r.Counts.Drops > 0 && r.Counts.Reconnects > 0 && r.Counts.Typing == 0 }},
+		{"chat", "antchat", []string{"-clients", "40", "-rate", "500", "-duration", "3s", "-revision", "mixed", "-transport", "mixed"}, func(r *result.Run) bool {
 			c := r.Counts
 			return c.Drops > 0 && c.Typing > 0 && c.Scrolls > 0 && c.Acked > 0 && c.Recovered > 0 && r.Ack != nil && r.History != nil
 		}},
-		{"storm", "antchat", []string{"-clients", "50", "-rate", "50"}, func(r *result) bool {
+		{"storm", "antchat", []string{"-clients", "50", "-rate", "50"}, func(r *result.Run) bool {
 			return r.Storm.Cut == 49 && r.Storm.WholeSeconds > 0 && r.Counts.Recovered == 49
 		}},
-		{"storm", "plain", []string{"-clients", "50", "-rate", "50", "-revision", "3"}, func(r *result) bool { return r.Counts.Reconnects >= 49 && r.Counts.Recovered == 0 }},
-		{"chat", "antchat", []string{"-clients", "61", "-processes", "3", "-rate", "500", "-rooms", "7", "-duration", "2s"}, func(r *result) bool {
+		{"storm", "plain", []string{"-clients", "50", "-rate", "50", "-revision", "3"}, func(r *result.Run) bool { return r.Counts.Reconnects >= 49 && r.Counts.Recovered == 0 }},
+		{"chat", "antchat", []string{"-clients", "61", "-processes", "3", "-rate", "500", "-rooms", "7", "-duration", "2s"}, func(r *result.Run) bool {
 			c, ready := r.Counts, 0
 			for _, s := range r.Samples {
 				ready = max(ready, s.Ready)
@@ -178,10 +179,12 @@ func TestModes(t *testing.T) {
 			return c.Connects >= 61 && c.Joins >= 61 && c.Drops > 0 && c.Acked > 0 && c.Deliveries > 0 && ready > 40 && ready <= 61 &&
 				r.Ack != nil && r.Ack.Count == int64(c.Acked) && r.Delivery.Count == int64(c.Deliveries) && r.Rate.Deliveries > 0
 		}},
-		{"storm", "antchat", []string{"-clients", "50", "-processes", "2", "-rooms", "2", "-rate", "50"}, func(r *result) bool {
+		{"storm", "antchat", []string{"-clients", "50", "-processes", "2", "-rooms", "2", "-rate", "50"}, func(r *result.Run) bool {
 			return r.Storm.Cut == 48 && r.Storm.WholeSeconds > 0 && r.Counts.Recovered == 48
 		}},
-		{"slow", "plain", []string{"-clients", "40", "-rate", "50", "-slow", "0.25"}, func(r *result) bool { return r.Counts.Deliveries > 0 && r.Counts.Deliveries <= 30*(r.Counts.Sent+12) }},
+		{"slow", "plain", []string{"-clients", "40", "-rate", "50", "-slow", "0.25"}, func(r *result.Run) bool {
+			return r.Counts.Deliveries > 0 && r.Counts.Deliveries <= 30*(r.Counts.Sent+12)
+		}},
 	} {
 		t.Run(tt.mode+" "+tt.words, func(t *testing.T) {
 			t.Parallel()
@@ -201,16 +204,16 @@ func TestBadServers(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		fate  func(n int64) int
-		found func(v verdicts) bool
+		found func(v result.Verdicts) bool
 	}{
-		{"loses", func(n int64) int { return min(int(n%10), 1) }, func(v verdicts) bool { return v.Lost > 0 && v.Repeated == 0 && v.Reordered == 0 }},
+		{"loses", func(n int64) int { return min(int(n%10), 1) }, func(v result.Verdicts) bool { return v.Lost > 0 && v.Repeated == 0 && v.Reordered == 0 }},
 		{"loses the last", func(n int64) int {
 			if n > 20 {
 				return 0
 			}
 			return 1
-		}, func(v verdicts) bool { return v.Lost > 0 && v.Repeated == 0 && v.Reordered == 0 }},
-		{"repeats", func(n int64) int { return 1 + max(int(n%10)-8, 0) }, func(v verdicts) bool { return v.Repeated > 0 && v.Lost == 0 }},
+		}, func(v result.Verdicts) bool { return v.Lost > 0 && v.Repeated == 0 && v.Reordered == 0 }},
+		{"repeats", func(n int64) int { return 1 + max(int(n%10)-8, 0) }, func(v result.Verdicts) bool { return v.Repeated > 0 && v.Lost == 0 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

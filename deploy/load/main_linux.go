@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 func main() {
@@ -37,7 +39,7 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var r *result
+	var r *result.Run
 	if o.Processes > 1 {
 		r, err = runParts(ctx, o, args)
 	} else {
@@ -46,39 +48,39 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	if r == nil {
 		return err
 	}
-	err = errors.Join(err, write(r, stdout))
-	if bad := r.bad(); bad != "" {
+	err = errors.Join(err, write(o, r, stdout))
+	if bad := r.Bad(); bad != "" {
 		err = errors.Join(err, errors.New(bad))
 	}
 	return err
 }
 
 // write writes the result where the options say.
-func write(r *result, stdout io.Writer) error {
-	if r.Options.JSON != "-" {
-		if err := r.print(stdout); err != nil {
+func write(o *options, r *result.Run, stdout io.Writer) error {
+	if o.JSON != "-" {
+		if err := printRun(stdout, r); err != nil {
 			return err
 		}
 	}
-	if r.Options.JSON != "" {
+	if o.JSON != "" {
 		text, err := json.MarshalIndent(r, "", "\t")
 		if err != nil {
 			return err
 		}
 		text = append(text, '\n')
-		if r.Options.JSON == "-" {
+		if o.JSON == "-" {
 			_, err = stdout.Write(text)
 		} else {
-			err = os.WriteFile(r.Options.JSON, text, 0o644)
+			err = os.WriteFile(o.JSON, text, 0o644)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if r.Options.SVG == "" {
+	if o.SVG == "" {
 		return nil
 	}
 	var b bytes.Buffer
 	plot(&b, r)
-	return os.WriteFile(r.Options.SVG, b.Bytes(), 0o644)
+	return os.WriteFile(o.SVG, b.Bytes(), 0o644)
 }

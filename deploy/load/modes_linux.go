@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 // run does everything and returns the result, also that of a run that was cut
 // short: its error says why.
-func run(ctx context.Context, o *options) (*result, error) {
+func run(ctx context.Context, o *options) (*result.Run, error) {
 	_, x, err := runAs(ctx, o, nil)
 	return x, err
 }
 
 // runAs is run, of a part of the whole when p is not nil.
-func runAs(ctx context.Context, o *options, p *part) (*runner, *result, error) {
+func runAs(ctx context.Context, o *options, p *part) (*runner, *result.Run, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Limit, errors.New("-limit is over"))
 	defer cancel()
 	r, err := newRunner(o, p)
@@ -164,7 +166,7 @@ func (r *runner) slowDown() error {
 func (r *runner) storm(ctx context.Context, step func(time.Time) time.Time) error {
 	r.expectEnd = func(*member) bool { return true }
 	begun := time.Now()
-	r.watch.storm.began = begun.Sub(r.start).Seconds()
+	r.watch.use.stormBegan = begun.Sub(r.start).Seconds()
 	if r.o.Kill != 0 {
 		dead := r.o.servers[len(r.o.servers)-1]
 		if err := syscall.Kill(r.o.Kill, syscall.SIGKILL); err != nil {

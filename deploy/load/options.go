@@ -12,37 +12,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 // options are the command line's.
 type options struct {
-	Mode       string        `json:"mode"`
-	Targets    []string      `json:"targets"`
-	PIDs       []int         `json:"pids"`
-	Clients    int           `json:"clients"`
-	Rooms      int           `json:"rooms"`
-	Rate       float64       `json:"rate"`
-	Window     int           `json:"window"`
-	Size       int           `json:"size"`
-	WarmUp     time.Duration `json:"warm_up_ns"`
-	Duration   time.Duration `json:"duration_ns"`
-	Limit      time.Duration `json:"limit_ns"`
-	Grace      time.Duration `json:"grace_ns"`
-	Opening    int           `json:"opening"`
-	Sources    int           `json:"sources"`
-	Processes  int           `json:"processes"`
-	Revision   string        `json:"revision"`
-	Transport  string        `json:"transport"`
-	Vocabulary string        `json:"vocabulary"`
-	Slow       float64       `json:"slow"`
-	Backoff    time.Duration `json:"backoff_ns"`
-	Kill       int           `json:"kill"`
-	OnKilled   int           `json:"on_killed"`
-	Faults     bool          `json:"faults"`
-	Spin       bool          `json:"spin"`
-	Quiet      bool          `json:"-"`
-	JSON       string        `json:"-"`
-	SVG        string        `json:"-"`
+	result.Options
+	Quiet     bool
+	JSON, SVG string
 
 	servers []netip.AddrPort
 	path    string

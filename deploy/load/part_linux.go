@@ -12,6 +12,8 @@ import (
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 // part is this process's share of a run. It tells the whole of its progress, a
@@ -26,10 +28,10 @@ type part struct {
 // news is what a part tells the whole. Histograms are in HdrHistogram's own
 // compressed form.
 type news struct {
-	Sample *sample `json:"sample,omitempty"`
-	Recent []byte  `json:"recent,omitempty"`
-	Mark   string  `json:"mark,omitempty"`
-	Result *result `json:"result,omitempty"`
+	Sample *result.Sample `json:"sample,omitempty"`
+	Recent []byte         `json:"recent,omitempty"`
+	Mark   string         `json:"mark,omitempty"`
+	Result *result.Run    `json:"result,omitempty"`
 
 	Delivery []byte `json:"delivery,omitempty"`
 	Ack      []byte `json:"ack,omitempty"`
@@ -77,7 +79,7 @@ func runPart(ctx context.Context, number string, args []string, in io.Reader, ou
 // begin makes the runner this part of the whole: its rooms and its dice are its
 // own.
 func (p *part) begin(r *runner) {
-	r.watch.tell = func(s sample, recent *hdr.Histogram) error {
+	r.watch.tell = func(s result.Sample, recent *hdr.Histogram) error {
 		text, err := recent.Encode(hdr.V2CompressedEncodingCookieBase)
 		if err != nil {
 			return err

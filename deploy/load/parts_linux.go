@@ -14,6 +14,8 @@ import (
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 // whole is a run that is divided among processes, since one may hold only so
@@ -29,15 +31,15 @@ type whole struct {
 	done      int
 	recent    *hdr.Histogram
 	latencies [4]*hdr.Histogram
-	result    *result
-	print     func(s sample, recent *hdr.Histogram) error
+	result    *result.Run
+	print     func(s result.Sample, recent *hdr.Histogram) error
 }
 
 // running is a part's process.
 type running struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
-	last sample
+	last result.Sample
 	why  string // it was cut short
 }
 
@@ -50,13 +52,13 @@ type told struct {
 }
 
 // runParts divides the run among o.Processes processes of this program.
-func runParts(ctx context.Context, o *options, args []string) (*result, error) {
+func runParts(ctx context.Context, o *options, args []string) (*result.Run, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Limit, errors.New("-limit is over"))
 	defer cancel()
 	w := &whole{
 		o: o, start: time.Now(), told: make(chan told), reached: map[string]int{}, use: newUsage(o.PIDs), recent: newHistogram(),
-		result: &result{Counts: counts{Refused: map[string]int{}, Closed: map[string]int{}}},
-		print:  func(sample, *hdr.Histogram) error { return nil },
+		result: &result.Run{Counts: newCounts()},
+		print:  func(result.Sample, *hdr.Histogram) error { return nil },
 	}
 	if !o.Quiet {
 		w.print = progress
@@ -175,7 +177,7 @@ func (w *whole) take(t told) error {
 		return w.reach(t.news.Mark)
 	case t.news.Result != nil:
 		p.why = t.news.Result.Error
-		w.result.add(t.news.Result)
+		add(w.result, t.news.Result)
 		for i, text := range [][]byte{t.news.Delivery, t.news.Ack, t.news.Connect, t.news.History} {
 			if err := merge(w.latencies[i], text); err != nil {
 				return err
@@ -209,7 +211,7 @@ func (w *whole) reach(mark string) error {
 		if n > 1 {
 			return nil
 		}
-		w.result.Storm.began = time.Since(w.start).Seconds()
+		w.use.stormBegan = time.Since(w.start).Seconds()
 	case "to":
 		if n > 1 {
 			return nil
@@ -222,7 +224,7 @@ func (w *whole) reach(mark string) error {
 
 // sample is what all parts together did in the last second.
 func (w *whole) sample(now time.Time, span float64) error {
-	s := sample{Seconds: now.Sub(w.start).Seconds(), P50: millis(w.recent, 50), P99: millis(w.recent, 99)}
+	s := result.Sample{Seconds: now.Sub(w.start).Seconds(), P50: millis(w.recent, 50), P99: millis(w.recent, 99)}
 	for _, p := range w.parts {
 		s.Ready += p.last.Ready
 		s.Connects += p.last.Connects
@@ -240,9 +242,9 @@ func (w *whole) sample(now time.Time, span float64) error {
 }
 
 // finish puts the whole result together.
-func (w *whole) finish(cut error) *result {
+func (w *whole) finish(cut error) *result.Run {
 	x := w.result
-	x.Options, x.Started, x.Machine = w.o, w.start.UTC().Format(time.RFC3339), machine()
+	x.Options, x.Started, x.Machine = &w.o.Options, w.start.UTC().Format(time.RFC3339), machine()
 	if cut != nil {
 		x.Error = cut.Error()
 	}
@@ -256,8 +258,8 @@ func (w *whole) finish(cut error) *result {
 }
 
 // add adds a part's result.
-func (x *result) add(p *result) {
-	x.Counts.add(p.Counts)
+func add(x, p *result.Run) {
+	addCounts(&x.Counts, p.Counts)
 	x.Verdicts.Lost += p.Verdicts.Lost
 	x.Verdicts.Repeated += p.Verdicts.Repeated
 	x.Verdicts.Reordered += p.Verdicts.Reordered
@@ -269,7 +271,7 @@ func (x *result) add(p *result) {
 	x.Storm.WholeSeconds = max(x.Storm.WholeSeconds, p.Storm.WholeSeconds)
 	if p.Self != nil {
 		if x.Self == nil {
-			x.Self = &selfCost{}
+			x.Self = &result.Self{}
 		}
 		x.Self.CPU += p.Self.CPU
 		x.Self.Cores += p.Self.Cores
@@ -277,8 +279,8 @@ func (x *result) add(p *result) {
 	}
 }
 
-// add adds a part's counts.
-func (c *counts) add(p counts) {
+// addCounts adds a part's counts.
+func addCounts(c *result.Counts, p result.Counts) {
 	for _, n := range []struct {
 		to *int
 		of int

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 // The plot's measures, in pixels.
@@ -18,7 +20,7 @@ const (
 // line is one curve of a panel.
 type line struct {
 	name, colour string
-	of           func(s sample) float64
+	of           func(s result.Sample) float64
 }
 
 // panel is a diagram over time; all its lines share a scale.
@@ -28,16 +30,16 @@ type panel struct {
 }
 
 var panels = []panel{
-	{"clients ready", []line{{"", "#1f77b4", func(s sample) float64 { return float64(s.Ready) }}}},
-	{"connects a second", []line{{"", "#1f77b4", func(s sample) float64 { return s.Connects }}}},
-	{"deliveries a second", []line{{"", "#2ca02c", func(s sample) float64 { return s.Deliveries }}}},
-	{"latency, ms", []line{{"p50", "#ff7f0e", func(s sample) float64 { return s.P50 }}, {"p99", "#d62728", func(s sample) float64 { return s.P99 }}}},
-	{"servers' CPU, cores", []line{{"", "#9467bd", func(s sample) float64 { return s.CPU }}}},
-	{"servers' memory, MiB", []line{{"", "#8c564b", func(s sample) float64 { return float64(s.RSS) / (1 << 20) }}}},
+	{"clients ready", []line{{"", "#1f77b4", func(s result.Sample) float64 { return float64(s.Ready) }}}},
+	{"connects a second", []line{{"", "#1f77b4", func(s result.Sample) float64 { return s.Connects }}}},
+	{"deliveries a second", []line{{"", "#2ca02c", func(s result.Sample) float64 { return s.Deliveries }}}},
+	{"latency, ms", []line{{"p50", "#ff7f0e", func(s result.Sample) float64 { return s.P50 }}, {"p99", "#d62728", func(s result.Sample) float64 { return s.P99 }}}},
+	{"servers' CPU, cores", []line{{"", "#9467bd", func(s result.Sample) float64 { return s.CPU }}}},
+	{"servers' memory, MiB", []line{{"", "#8c564b", func(s result.Sample) float64 { return float64(s.RSS) / (1 << 20) }}}},
 }
 
 // plot writes the run over time as an SVG.
-func plot(w io.Writer, r *result) {
+func plot(w io.Writer, r *result.Run) {
 	var b strings.Builder
 	height := topMargin + len(panels)*(panelHeight+panelGap) + footer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, height)
@@ -60,7 +62,7 @@ func plot(w io.Writer, r *result) {
 	_, _ = io.WriteString(w, b.String())
 }
 
-func (p panel) draw(b *strings.Builder, samples []sample, top int, end float64, across func(float64) float64) {
+func (p panel) draw(b *strings.Builder, samples []result.Sample, top int, end float64, across func(float64) float64) {
 	most := 0.0
 	for _, s := range samples {
 		for _, l := range p.lines {

@@ -14,6 +14,7 @@ import (
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/antchat/antchat/deploy/load/result"
 	"github.com/antchat/antchat/deploy/load/swarm"
 )
 
@@ -41,7 +42,7 @@ type runner struct {
 	expectEnd func(m *member) bool // closes that belong to the mode
 
 	counts   counts
-	verdicts verdicts
+	verdicts result.Verdicts
 	delivery *hdr.Histogram // µs, of every delivery of the measured time
 	first    *hdr.Histogram // of each message's first delivery
 	ackTimes *hdr.Histogram
@@ -61,7 +62,7 @@ func newRunner(o *options, p *part) (*runner, error) {
 		o: o, part: p, words: plain{}, start: time.Now(),
 		random: rand.New(rand.NewPCG(1, 2+uint64(number))), // the same run each time
 		name:   "load" + strconv.FormatInt(time.Now().UnixMilli(), 36) + "-" + strconv.Itoa(number),
-		counts: counts{Refused: map[string]int{}, Closed: map[string]int{}},
+		counts: counts{Counts: newCounts()},
 	}
 	if o.Vocabulary == "antchat" {
 		r.words = antchat{}

@@ -1,5 +1,7 @@
 package main
 
+import "github.com/antchat/antchat/deploy/load/result"
+
 // track follows the numbers of one room as one member sees them: each once, and
 // ascending by one. Those of its own messages come as acknowledgements, which
 // have no order among what others said.
@@ -9,15 +11,6 @@ type track struct {
 	missing map[uint64]struct{} // below last; nil almost always
 	mine    map[uint64]struct{} // above last: own messages
 }
-
-// verdicts counts what tracks found.
-type verdicts struct {
-	Lost      int `json:"lost"`
-	Repeated  int `json:"repeated"`
-	Reordered int `json:"reordered"`
-}
-
-func (v verdicts) clean() bool { return v == verdicts{} }
 
 // begin takes number n as seen already.
 func (t *track) begin(n uint64) {
@@ -45,7 +38,7 @@ func (t *track) pass() {
 const maxMissing = 10_000
 
 // got takes number n, and says whether it is seen for the first time.
-func (t *track) got(n uint64, v *verdicts) bool {
+func (t *track) got(n uint64, v *result.Verdicts) bool {
 	if !t.begun {
 		t.begin(n)
 		return true
@@ -95,7 +88,7 @@ func (t *track) own(n uint64) {
 
 // listed takes numbers that the member asked for, ascending, its own among
 // them.
-func (t *track) listed(n uint64, v *verdicts) {
+func (t *track) listed(n uint64, v *result.Verdicts) {
 	if _, own := t.mine[n]; own {
 		return
 	}
@@ -117,7 +110,7 @@ func (t *track) whole(head uint64) bool {
 }
 
 // end counts what never came, up to the room's last number.
-func (t *track) end(head uint64, v *verdicts) {
+func (t *track) end(head uint64, v *result.Verdicts) {
 	if !t.begun {
 		return
 	}

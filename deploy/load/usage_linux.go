@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/antchat/antchat/deploy/load/process"
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 // usage is what the servers, and this program, used between marks.
@@ -15,6 +16,8 @@ type usage struct {
 	pids  []int // the servers that live
 	was   map[int]process.Usage
 	marks map[string]mark
+	// stormBegan is in seconds of the run; 0 for no storm.
+	stormBegan float64
 }
 
 // mark is what had been used at a moment.
@@ -72,7 +75,7 @@ func (u *usage) since(span float64) (cores float64, rss int64, err error) {
 
 // report adds rates and costs to a result whose options, counts and samples are
 // set. Without the mark to, there was no measured time.
-func (u *usage) report(x *result) {
+func (u *usage) report(x *result.Run) {
 	begin, connected, from, to := u.marks["begin"], u.marks["connected"], u.marks["from"], u.marks["to"]
 	clients := float64(x.Options.Clients)
 	if !connected.at.IsZero() {
@@ -83,7 +86,7 @@ func (u *usage) report(x *result) {
 		x.Storm.CPU += (at.CPU - before.servers[pid].CPU).Seconds()
 	}
 	for _, s := range x.Samples {
-		if x.Storm.began == 0 || s.Seconds < x.Storm.began {
+		if u.stormBegan == 0 || s.Seconds < u.stormBegan {
 			continue
 		}
 		x.Storm.PeakConnects, x.Storm.PeakCPU = max(x.Storm.PeakConnects, s.Connects), max(x.Storm.PeakCPU, s.CPU)
@@ -96,7 +99,7 @@ func (u *usage) report(x *result) {
 	x.Rate.BytesIn, x.Rate.BytesOut = float64(to.received-from.received)/span, float64(to.sent-from.sent)/span
 	for _, pid := range x.Options.PIDs {
 		last, there := to.servers[pid]
-		s := server{
+		s := result.Server{
 			PID: pid, Name: begin.servers[pid].Name, Killed: !there,
 			ConnectCPU:   (connected.servers[pid].CPU - begin.servers[pid].CPU).Seconds(),
 			RSSPerClient: float64(connected.servers[pid].RSS-begin.servers[pid].RSS) / clients,
@@ -110,5 +113,5 @@ func (u *usage) report(x *result) {
 		x.Servers = append(x.Servers, s)
 	}
 	cpu := (to.self.CPU - from.self.CPU).Seconds()
-	x.Self = &selfCost{CPU: cpu, Cores: cpu / span, RSS: to.self.RSS}
+	x.Self = &result.Self{CPU: cpu, Cores: cpu / span, RSS: to.self.RSS}
 }

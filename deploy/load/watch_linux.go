@@ -7,6 +7,8 @@ import (
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 // watch samples the run once a second, and marks what the servers had used when
@@ -17,13 +19,13 @@ type watch struct {
 	last time.Time
 	use  usage
 	// tell is told of each sample, and of the latencies in it.
-	tell    func(s sample, recent *hdr.Histogram) error
-	samples []sample
-	storm   storm
+	tell    func(s result.Sample, recent *hdr.Histogram) error
+	samples []result.Sample
+	storm   result.Storm
 }
 
 func newWatch(r *runner) *watch {
-	w := &watch{r: r, use: newUsage(r.o.PIDs), tell: func(sample, *hdr.Histogram) error { return nil }}
+	w := &watch{r: r, use: newUsage(r.o.PIDs), tell: func(result.Sample, *hdr.Histogram) error { return nil }}
 	if !r.o.Quiet {
 		w.tell = progress
 	}
@@ -65,7 +67,7 @@ func (w *watch) sample(now time.Time) error {
 	if w.next.Before(now) {
 		w.next = now.Add(time.Second)
 	}
-	s := sample{
+	s := result.Sample{
 		Seconds: now.Sub(r.start).Seconds(), Ready: r.ready,
 		Connects:   float64(r.counts.connectsTick) / span,
 		Sent:       float64(r.counts.sentTick) / span,
@@ -84,7 +86,7 @@ func (w *watch) sample(now time.Time) error {
 }
 
 // progress prints a sample.
-func progress(s sample, _ *hdr.Histogram) error {
+func progress(s result.Sample, _ *hdr.Histogram) error {
 	line := fmt.Sprintf("%6.1f s  %d ready", s.Seconds, s.Ready)
 	if s.Connects > 0 {
 		line += fmt.Sprintf("  %.0f connects/s", s.Connects)
@@ -100,10 +102,10 @@ func progress(s sample, _ *hdr.Histogram) error {
 }
 
 // result puts together what the run found.
-func (r *runner) result(cut error) *result {
-	x := &result{
-		Options: r.o, Started: r.start.UTC().Format(time.RFC3339), Machine: machine(), Samples: r.watch.samples, Storm: r.watch.storm,
-		Counts: r.counts, Verdicts: r.verdicts,
+func (r *runner) result(cut error) *result.Run {
+	x := &result.Run{
+		Options: &r.o.Options, Started: r.start.UTC().Format(time.RFC3339), Machine: machine(), Samples: r.watch.samples, Storm: r.watch.storm,
+		Counts: r.counts.Counts, Verdicts: r.verdicts,
 	}
 	if cut != nil {
 		x.Error = cut.Error()

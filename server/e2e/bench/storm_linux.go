@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+
+	"github.com/antchat/antchat/deploy/load/result"
 )
 
 // The storm is the load tool's, with its check: of so many nodes one is killed
@@ -39,27 +42,20 @@ func storm(ctx context.Context, f *fleet, _ *load, o options, add func(string, f
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("the load tool: %w", err)
 	}
-	var got struct {
-		Counts   struct{ Recovered int }
-		Delivery struct{ P99 float64 } `json:"delivery_ms"`
-		Storm    struct {
-			Cut      int
-			Whole    float64 `json:"whole_after_s"`
-			Connects float64 `json:"peak_connects_a_second"`
-			Peak     float64 `json:"peak_cpu_cores"`
-			CPU      float64 `json:"cpu_s"`
-		}
-	}
+	var got result.Run
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		return fmt.Errorf("the load tool's result: %w", err)
 	}
 	if got.Storm.Cut != o.storm {
 		return fmt.Errorf("%d clients were cut, not %d", got.Storm.Cut, o.storm)
 	}
-	add("storm whole", got.Storm.Whole)
+	if got.Delivery == nil {
+		return errors.New("nothing was delivered")
+	}
+	add("storm whole", got.Storm.WholeSeconds)
 	add("storm recovered", 100*float64(got.Counts.Recovered)/float64(o.storm))
-	add("storm connects", got.Storm.Connects)
-	add("storm peak", got.Storm.Peak)
+	add("storm connects", got.Storm.PeakConnects)
+	add("storm peak", got.Storm.PeakCPU)
 	add("storm cpu", 1e6*got.Storm.CPU/float64(o.storm))
 	add("storm p99", got.Delivery.P99)
 	return nil

@@ -143,6 +143,9 @@ func measure(ctx context.Context, o options) (*record, error) {
 	if err := errors.Join(err, json.Unmarshal(text, &r.Load)); err != nil {
 		return nil, err
 	}
+	if l := &r.Load; l.Delivery == nil || l.Ack == nil || l.Self == nil || len(l.Servers) != 1+o.nodes {
+		return nil, errors.New("the load tool measured nothing")
+	}
 	if r.Machine, err = process.Machine(); err != nil {
 		return nil, err
 	}
