@@ -18,9 +18,9 @@ import (
 // metTable has the direct rooms that others began with the user of a public id.
 func (c *Chat) metTable(public string) string { return "met " + c.namespace + " " + public }
 
-// maxOutworn is how many of a full table's rooms are looked at for one that is empty:
+// maxStale is how many of a full table's rooms are looked at for one that is empty:
 // the oldest, whose messages have been trimmed if any have.
-const maxOutworn = 10
+const maxStale = 10
 
 // KnowPartner notes a direct room that somebody began with the user of a public id. In
 // a full table it takes the place of an old room without any messages left; listed is
@@ -62,7 +62,7 @@ func (c *Chat) makePlace(ctx context.Context, table string) (made bool, err erro
 	slices.SortFunc(rooms, func(a, b met) int {
 		return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.room, b.room))
 	})
-	for _, one := range rooms[:min(maxOutworn, len(rooms))] {
+	for _, one := range rooms[:min(maxStale, len(rooms))] {
 		left, err := c.store.Read(ctx, c.namespace, AdapterRoom(one.room), adapter.LogRead{Limit: 1})
 		if err != nil {
 			return false, fmt.Errorf("read direct room: %w", err)

@@ -25,8 +25,8 @@ func (a *API) read(ctx context.Context, m *member, in ReadTo) (ReadTo, error) {
 }
 
 // myRooms are the rooms in which the person has a read pointer, and the direct ones that
-// others began, ascending, with
-// what is unread in each. Those that are closed to it by now are left out.
+// others began, ascending, with what is unread in each. Those that are closed to it by
+// now are left out.
 func (a *API) myRooms(ctx context.Context, m *member, in ListRooms) (RoomList, error) {
 	pointers, err := a.chat.OwnRooms(ctx, m.socket.User())
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -65,15 +66,7 @@ type shape struct {
 // add takes a value of a point, which it makes if it is not there.
 func (g *growth) add(stage string, size float64, of shape, key string, value float64) {
 	points := g.Stages[stage]
-	i, found := slices.BinarySearchFunc(points, size, func(p point, size float64) int {
-		switch {
-		case p.Size < size:
-			return -1
-		case p.Size > size:
-			return 1
-		}
-		return 0
-	})
+	i, found := slices.BinarySearchFunc(points, size, func(p point, size float64) int { return cmp.Compare(p.Size, size) })
 	if !found {
 		points = slices.Insert(points, i, point{Size: size, Shape: of, Values: map[string][]float64{}})
 		g.Stages[stage] = points

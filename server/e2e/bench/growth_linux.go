@@ -129,7 +129,7 @@ func recordGrowth(ctx context.Context, root, dir string, o options) error {
 }
 
 // with starts so many nodes over a Redis, and clients of the program's
-// vocabulary, for f.
+// vocabulary, for do.
 func (g *grower) with(ctx context.Context, nodes int, do func(f *fleet, l *load) error) error {
 	g.fleets++
 	argv := append(slices.Clip(g.program), filepath.Join(g.dir, fmt.Sprintf("growth-%d-{node}", g.fleets)))
@@ -156,7 +156,7 @@ type spend struct {
 	bytes              uint64  // that clients got
 }
 
-// during measures what is spent while f runs.
+// during measures what is spent while do runs.
 func (f *fleet) during(do func() error) (s spend, err error) {
 	start := time.Now()
 	nodes, redis, err := f.cpu()
