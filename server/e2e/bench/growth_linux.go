@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/antchat/antchat/deploy/load/process"
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // stage measures points of one kind. It is given the sizes ascending.
@@ -282,7 +282,7 @@ func growConnections(ctx context.Context, g *grower, sizes []int) error {
 		if err != nil {
 			return err
 		}
-		used, err := f.redis.usedMemory(ctx)
+		used, err := f.redis.usedMemory()
 		if err != nil {
 			return err
 		}
@@ -301,7 +301,7 @@ func growConnections(ctx context.Context, g *grower, sizes []int) error {
 			if err != nil {
 				return err
 			}
-			usedNow, err := f.redis.usedMemory(ctx)
+			usedNow, err := f.redis.usedMemory()
 			if err != nil {
 				return err
 			}
@@ -380,23 +380,16 @@ func growNodes(ctx context.Context, g *grower, sizes []int) error {
 }
 
 // usedMemory is used_memory of a Redis.
-func (s *server) usedMemory(ctx context.Context) (int64, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)))
+func (s *server) usedMemory() (int64, error) {
+	r := child.Redis{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))}
+	info, err := r.Do("INFO", "memory")
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = c.Close() }()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return 0, err
+	_, text, found := strings.Cut(info, "\nused_memory:")
+	if !found {
+		return 0, errors.New("INFO has no used_memory")
 	}
-	if _, err := c.Write([]byte("INFO memory\r\n")); err != nil {
-		return 0, err
-	}
-	for lines := bufio.NewScanner(c); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), "used_memory:"); ok {
-			return strconv.ParseInt(text, 10, 64)
-		}
-	}
-	return 0, errors.New("INFO has no used_memory")
+	text, _, _ = strings.Cut(text, "\r")
+	return strconv.ParseInt(text, 10, 64)
 }
