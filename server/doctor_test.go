@@ -8,41 +8,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/antchat/antchat/server/config"
-	"github.com/antchat/antchat/server/e2e/loopback"
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // redisServer starts a redis-server that keeps nothing and gives its address.
 func redisServer(t *testing.T, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatal("redis-server is missing (Debian: apt-get install redis-server)")
-	}
-	addr, err := loopback.Addr()
+	redis, err := child.NewRedis(t.TempDir(), append([]string{"--maxmemory", "64mb"}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(path, append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(), "--save", "", "--maxmemory", "64mb"}, args...)...)
-	if err := cmd.Start(); err != nil {
+	t.Cleanup(func() { _ = redis.End(syscall.SIGKILL, 0) })
+	if err := redis.Begin(t.Context(), deadline); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			_ = c.Close()
-			return addr
-		} else if time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
+	return redis.Addr
 }
 
 // TestDoctor runs it as a process, in good and in bad surroundings.

@@ -6,19 +6,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/antchat/antchat/server/e2e/loopback"
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // patience is how long a test waits for what must happen.
@@ -26,52 +27,23 @@ const patience = 20 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startRedis starts a redis-server for one test and returns its address.
+// startRedis starts a redis-server for one test and returns its address. The port
+// of a cluster's bus, 10,000 above its own, may be taken: it tries again.
 func startRedis(t *testing.T, args ...string) string {
 	t.Helper()
-	program := os.Getenv("ANTCHAT_TEST_REDIS")
-	if program == "" {
-		program = "redis-server"
-	}
-	for try := 0; ; try++ {
-		addr, err := loopback.Addr()
-		if err != nil {
-			t.Fatal(err)
+	var err error
+	for range 4 {
+		var redis *child.Redis
+		if redis, err = child.NewRedis(t.TempDir(), args...); err != nil {
+			break
 		}
-		_, port, _ := net.SplitHostPort(addr)
-		cmd := exec.Command(program, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)...)
-		if err := cmd.Start(); err != nil {
-			t.Fatalf("redis-server is needed: %v (make setup, or set ANTCHAT_TEST_REDIS)", err)
-		}
-		ended := make(chan struct{})
-		go func() {
-			_ = cmd.Wait()
-			close(ended)
-		}()
-		c := goredis.NewClient(&goredis.Options{Addr: addr, MaxRetries: -1})
-		up := false
-		for deadline := time.Now().Add(patience); !up && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			up = c.Ping(t.Context()).Err() == nil
-			select {
-			case <-ended:
-				deadline = time.Now()
-			default:
-			}
-		}
-		_ = c.Close()
-		if up {
-			t.Cleanup(func() {
-				_ = cmd.Process.Kill()
-				<-ended
-			})
-			return addr
-		}
-		_ = cmd.Process.Kill()
-		<-ended
-		if try == 3 {
-			t.Fatal("redis-server does not start")
+		t.Cleanup(func() { _ = redis.End(syscall.SIGKILL, 0) })
+		if err = redis.Begin(t.Context(), patience); err == nil {
+			return redis.Addr
 		}
 	}
+	t.Fatal(err)
+	return ""
 }
 
 func connect(t *testing.T, addr string) *goredis.Client {
