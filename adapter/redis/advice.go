@@ -12,7 +12,7 @@ import (
 func (l *lane) inspect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.a.o.Timeout)
 	defer cancel()
-	client, err := l.a.conn.pool(ctx, l.n, l.a.o.Connections)
+	client, err := l.a.conn.client(ctx, l.n, upkeep, len(l.a.lanes))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -34,6 +35,7 @@ type calls struct {
 // call is one command. What it brought is set before done is closed.
 type call struct {
 	cmd    []any
+	at     time.Time // when asked
 	done   chan struct{}
 	client *goredis.Client // that it was sent with; nil if it was not
 	v      any
@@ -44,7 +46,7 @@ type call struct {
 // any more, or what it did is unknown. The client is that which it was sent with, nil
 // if there is no answer.
 func (c *calls) do(ctx context.Context, cmd []any) (*goredis.Client, any, error) {
-	x := &call{cmd: cmd, done: make(chan struct{})}
+	x := &call{cmd: cmd, at: time.Now(), done: make(chan struct{})}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()

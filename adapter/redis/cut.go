@@ -174,6 +174,7 @@ func (op *cutOp) withdraw() {
 			op.a.removeSocket(q, op.namespace, op.socket)
 		} else {
 			n.Index.Leave(op.socket, op.joined)
+			op.a.owned.leave(op.session, op.joined)
 		}
 	}))
 	if ok {

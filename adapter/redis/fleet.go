@@ -98,6 +98,7 @@ func (a *Adapter) joinHere(q *roomindex.Sequencer, namespace string, s adapter.S
 		for _, room := range part {
 			if w := l.rooms[fullName(namespace, room)]; w != nil && w.set && w.confirmed && l.state == linkLive {
 				now = append(now, room)
+				w.emptySince = time.Time{} // the linger does not end before the join
 			} else {
 				later = append(later, room)
 			}
@@ -201,7 +202,7 @@ func (a *Adapter) catchUp(ctx context.Context) error {
 			return err
 		}
 		release()
-		if _, _, err := l.mark(ctx, a.nextID()); err != nil {
+		if _, _, err := l.mark(ctx, l.calls.do, a.nextID()); err != nil {
 			return err
 		}
 	}

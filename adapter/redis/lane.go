@@ -42,6 +42,8 @@ type lane struct {
 	inHand atomic.Bool
 	// reaping: this node is at it.
 	reaping atomic.Bool
+	// rewriting is held by whoever writes again what the store may have lost.
+	rewriting sync.Mutex
 
 	mu    sync.Mutex
 	state linkState
@@ -58,6 +60,7 @@ type lane struct {
 	repairID    string
 	buffer      []held
 	bufferBytes int
+	overrun     bool // more came than the buffer holds: it is empty, and another round follows
 	lostAt      time.Time
 	lastBeat    time.Time
 	steady      time.Time // since when no beat has failed; zero when the last did
@@ -137,16 +140,20 @@ func (o *Options) base(lane int) string {
 // push hands an item to the sequencer.
 func (l *lane) push(f func(q *roomindex.Sequencer)) { l.a.seq.Push(roomindex.Func(f)) }
 
+// steadyLink is how long a link must have lasted for its loss to be the first.
+const steadyLink = 10 * time.Second
+
 // run keeps the link up until the adapter closes.
 func (l *lane) run() {
 	fails := 0
 	for l.a.ctx.Err() == nil {
-		was := l.repaired.Load()
+		was, began := l.repaired.Load(), time.Now()
 		err := l.session()
 		if l.a.ctx.Err() != nil {
 			break
 		}
-		if l.repaired.Load() != was {
+		// One that was live for a moment only is a failure too.
+		if l.repaired.Load() != was && time.Since(began) > steadyLink {
 			fails = 0
 		}
 		l.a.note(fmt.Sprintf("link of lane %d", l.n), err)
@@ -197,7 +204,7 @@ func (l *lane) session() (err error) {
 	}
 	l.ps, l.state = ps, linkSyncing
 	l.unconfirmed = len(channels)
-	l.repairID, l.buffer, l.bufferBytes = "", nil, 0
+	l.repairID, l.buffer, l.bufferBytes, l.overrun = "", nil, 0, false
 	l.lastBeat = time.Now()
 	l.mu.Unlock()
 
@@ -228,8 +235,10 @@ func (l *lane) session() (err error) {
 			reason = l.a.conn.redact(err).Error()
 			return err
 		}
-		if err := l.a.seq.Admit(ctx); err != nil {
-			return err
+		if l.isLive() { // else nothing is passed on
+			if err := l.a.seq.Admit(ctx); err != nil {
+				return err
+			}
 		}
 		var begin bool
 		switch msg := msg.(type) {
@@ -251,6 +260,12 @@ func (l *lane) session() (err error) {
 			repairs.Go(func() { l.repair(ctx, gen) })
 		}
 	}
+}
+
+func (l *lane) isLive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state == linkLive
 }
 
 func (l *lane) subscribe(ctx context.Context, ps *goredis.PubSub, channels ...string) error {
@@ -363,6 +378,7 @@ func (l *lane) want(ctx context.Context, namespace string, rooms []string) (done
 			fresh = append(fresh, l.base+"c:"+name)
 		}
 		w.users++
+		w.emptySince = time.Time{}
 		ws[i] = w
 	}
 	ps := l.ps

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -172,6 +173,12 @@ func (l *lane) reap(who string) {
 	}
 }
 
+// fenceStep is how many connections a reaped node closes at a time; it takes half a
+// lease for all of them. Their clients come back, and all at once they would be the next
+// thing that nobody can bear. Until then they are served as between expiry and reaping:
+// tokens say whose a session is.
+const fenceStep = 64
+
 // reaped is called when the store says that this incarnation is dead: it was
 // asleep for longer than its lease. Everything it had belongs to others now:
 // all transports are closed, and a new incarnation begins.
@@ -187,45 +194,71 @@ func (a *Adapter) reaped(life string) {
 		if h := a.o.Hooks.Fenced; h != nil {
 			h()
 		}
-		a.owned.clear() // as disown does; what comes until the fence passes is seen there
+		// As disown does, and before anything can be written in the new life's name.
+		a.owned.clear()
+		a.presence.clear()
 		a.renew()
-		passed := make(chan struct{})
-		if !a.seq.Push(roomindex.Func(func(q *roomindex.Sequencer) {
-			defer close(passed)
-			for _, op := range a.tracked() {
-				if op.socket != nil {
-					op.over = true
-					a.disown(op.session)
-					op.fail(adapter.ErrFenced)
-				}
-			}
-			for _, ns := range a.openNamespaces() {
-				n := q.Namespace(ns)
-				if n == nil {
-					continue // closed meanwhile
-				}
-				for _, s := range slices.Clone(n.Index.Select(&adapter.Target{Namespace: ns})) {
-					o, _ := n.Index.Session(s)
-					a.disown(o)
-					a.fenceSocket(q, ns, s)
-				}
-			}
-		})) {
-			return
-		}
-		<-passed
-		a.presence.mu.Lock()
-		clear(a.presence.here)
-		a.presence.leaving = nil
-		a.presence.mu.Unlock()
 		for _, ch := range a.beatNow {
 			select {
 			case ch <- struct{}{}:
 			default:
 			}
 		}
+		a.fenceAll()
 	}) {
 		a.fencing.Store(false)
+	}
+}
+
+// fenceAll ends the cuts under way and the transports of all sockets that are here now.
+func (a *Adapter) fenceAll() {
+	type place struct {
+		namespace string
+		socket    adapter.Socket
+	}
+	found := make(chan []place, 1)
+	if !a.seq.Push(roomindex.Func(func(q *roomindex.Sequencer) {
+		var all []place
+		for _, op := range a.tracked() {
+			if op.socket != nil {
+				op.over = true
+				a.disown(op.session)
+				op.fail(adapter.ErrFenced)
+			}
+		}
+		for _, ns := range a.openNamespaces() {
+			n := q.Namespace(ns)
+			if n == nil {
+				continue // closed meanwhile
+			}
+			for _, s := range n.Index.Select(&adapter.Target{Namespace: ns}) {
+				all = append(all, place{ns, s})
+			}
+		}
+		found <- all
+	})) {
+		return
+	}
+	all := <-found
+	pause := a.o.Lease / 2 / time.Duration(len(all)/fenceStep+1)
+	for part := range slices.Chunk(all, fenceStep) {
+		a.seq.Push(roomindex.Func(func(q *roomindex.Sequencer) {
+			for _, x := range part {
+				n := q.Namespace(x.namespace)
+				if n == nil {
+					continue
+				}
+				if o, here := n.Index.Session(x.socket); here {
+					a.disown(o)
+					a.fenceSocket(q, x.namespace, x.socket)
+				}
+			}
+		}))
+		select {
+		case <-time.After(pause):
+		case <-a.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -238,9 +271,22 @@ func (a *Adapter) disown(o *adapter.Owner) {
 	}
 }
 
+// rewriteStep is how many commands of a rewriting are in the pipe at a time: messages
+// wait behind so many, and not behind all that a node has.
+const rewriteStep = 128
+
+// passed waits until what was pushed into the lane's pipe before is done with.
+func (l *lane) passed() {
+	done := make(chan struct{})
+	l.pipe.pushNow(pingOp(func() { close(done) }))
+	<-done // also of a pipe that is closed
+}
+
 // rewrite writes what this node knows again: the store has lost something, or
 // may have (DELIVERY, "Presence"). Every part is idempotent.
 func (l *lane) rewrite() {
+	l.rewriting.Lock()
+	defer l.rewriting.Unlock()
 	a := l.a
 	l.claim()
 	// Presence: what is here, and what the store has of this node and is not.
@@ -248,12 +294,22 @@ func (l *lane) rewrite() {
 		l.stale.Store(true)
 	}
 	a.presence.mu.Lock()
-	for s, who := range a.presence.here {
-		if at, cmd := a.presenceCall("add", s, who.name); at == l {
-			l.pipe.control(cmd)
-		}
-	}
+	seats := slices.Collect(maps.Keys(a.presence.here))
 	a.presence.mu.Unlock()
+	for part := range slices.Chunk(seats, rewriteStep) {
+		a.presence.mu.Lock()
+		for _, s := range part {
+			who := a.presence.here[s]
+			if who == nil {
+				continue // left meanwhile, which is in the pipe
+			}
+			if at, cmd := a.presenceCall("add", s, who.name); at == l {
+				l.pipe.control(cmd)
+			}
+		}
+		a.presence.mu.Unlock()
+		l.passed()
+	}
 	// Sessions.
 	restore := func(pid string, s *ownedSession) {
 		if !s.claimed.IsZero() {
@@ -268,11 +324,17 @@ func (l *lane) rewrite() {
 		}
 		l.pipe.control(l.call(lua().session, args...))
 	}
-	a.owned.each(restore)
-	a.owned.eachLeft(func(pid string, s *ownedSession) {
-		restore(pid, s)
-		l.pipe.control(l.call(lua().session, "gone", pid, l.hasPID(pid), s.token, a.o.Window.Milliseconds()))
-	})
+	for part := range slices.Chunk(a.owned.pids(), rewriteStep) {
+		a.owned.some(part, restore)
+		l.passed()
+	}
+	for part := range slices.Chunk(a.owned.parted(), rewriteStep) {
+		for _, x := range part {
+			restore(x.pid, x.s)
+			l.pipe.control(l.call(lua().session, "gone", x.pid, l.hasPID(x.pid), x.s.token, a.o.Window.Milliseconds()))
+		}
+		l.passed()
+	}
 	// Sockets' ids.
 	a.seq.Push(roomindex.Func(func(*roomindex.Sequencer) {
 		var args []any
@@ -297,15 +359,9 @@ func (l *lane) rewrite() {
 // forgetPresence removes what the store has of this node's presence that is
 // not so.
 func (l *lane) forgetPresence() error {
-	ctx, cancel := context.WithTimeout(l.a.ctx, l.a.o.Timeout)
-	defer cancel()
-	client, err := l.a.conn.pool(ctx, l.n, l.a.o.Connections)
-	if err != nil {
-		return err
-	}
 	var cursor uint64
 	for {
-		members, next, err := client.SScan(ctx, l.base+"pn:"+l.a.incarnation(), cursor, "", 500).Result()
+		members, next, err := l.presencePage(cursor)
 		if err != nil {
 			return err
 		}
@@ -324,10 +380,21 @@ func (l *lane) forgetPresence() error {
 			}
 		}
 		l.a.presence.mu.Unlock()
+		l.passed()
 		if cursor = next; cursor == 0 {
 			return nil
 		}
 	}
+}
+
+func (l *lane) presencePage(cursor uint64) (members []string, next uint64, err error) {
+	ctx, cancel := context.WithTimeout(l.a.ctx, l.a.o.Timeout)
+	defer cancel()
+	client, err := l.a.conn.client(ctx, l.n, upkeep, len(l.a.lanes))
+	if err != nil {
+		return nil, 0, err
+	}
+	return client.SScan(ctx, l.base+"pn:"+l.a.incarnation(), cursor, "", rewriteStep).Result()
 }
 
 // fencePID ends the connection of a session that is another's by now.
@@ -387,7 +454,8 @@ func (a *Adapter) apart(_ *lane, p *parcel) {
 
 // checkSetup compares the fleet's number of lanes with this node's.
 func (l *lane) checkSetup(ctx context.Context) error {
-	v, err := l.a.lanes[0].eval(ctx, true, lua().setup, len(l.a.lanes))
+	first := l.a.lanes[0]
+	v, err := first.evalBy(ctx, first.own(upkeep), true, lua().setup, len(l.a.lanes))
 	if err != nil {
 		return err
 	}

@@ -38,10 +38,13 @@ func (l *lane) take(gen uint64, channel, payload string) bool {
 			l.answerMark(&p)
 		}
 	case linkBuffering:
+		if l.overrun {
+			break
+		}
 		l.buffer = append(l.buffer, held{channel, p})
 		l.bufferBytes += len(payload)
 		if len(l.buffer) > l.a.o.Buffer || l.bufferBytes > 64<<20 {
-			l.loseLocked("too much came during a repair")
+			l.overrun, l.buffer, l.bufferBytes = true, nil, 0
 		}
 	case linkLive:
 		l.handle(channel, &p)

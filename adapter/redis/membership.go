@@ -114,7 +114,12 @@ func (a *Adapter) Join(ctx context.Context, namespace string, s adapter.Socket, 
 	if len(op.lanes) == 0 {
 		op.part(a.lanes[0], "join") // nothing but its own id: still a cut
 	}
-	op.after = func(l *lane, pos uint64, rooms []string) { a.owned.join(session, rooms, pos) }
+	op.after = func(l *lane, pos uint64, rooms []string) {
+		a.owned.join(session, rooms, pos)
+		if session != nil {
+			a.noteJoined(l, session, rooms, pos)
+		}
+	}
 	got, err := op.run(ctx)
 	if err != nil {
 		err = a.outcome("join", err)
@@ -166,10 +171,14 @@ func (a *Adapter) Leave(ctx context.Context, namespace string, s adapter.Socket,
 	}
 	a.owned.leave(session, rooms)
 	for l, part := range a.byLane(namespace, rooms) {
+		a.owned.leaves(session, part, 1)
 		v, err := l.pipe.do(ctx, &op{cmd: l.leaveCall(session, part)})
 		if err = sessionOutcome(v, err); err != nil {
+			// It may be done yet: not before what is behind it in the pipe.
+			l.pipe.pushNow(pingOp(func() { a.owned.leaves(session, part, -1) }))
 			return a.outcome("leave", err)
 		}
+		a.owned.leaves(session, part, -1)
 	}
 	return nil
 }
@@ -200,10 +209,29 @@ func (a *Adapter) noteLeft(l *lane, session *adapter.Owner, rooms []string, done
 		}
 		return
 	}
+	a.owned.leaves(session, rooms, 1)
 	l.pipe.control(l.leaveCall(session, rooms))
-	if done != nil {
-		l.pipe.pushNow(pingOp(done))
+	l.pipe.pushNow(pingOp(func() {
+		a.owned.leaves(session, rooms, -1)
+		if done != nil {
+			done()
+		}
+	}))
+}
+
+// noteJoined writes a join again, behind the leaves of the same rooms that a cut has
+// overtaken: what is in the pipe would take the room out of the session's record, and
+// whoever recovers would not be in it.
+func (a *Adapter) noteJoined(l *lane, session *adapter.Owner, rooms []string, pos uint64) {
+	rooms = a.owned.overtaken(session, rooms)
+	if len(rooms) == 0 {
+		return
 	}
+	args := []any{"join", session.PID, l.hasPID(session.PID), session.Token, pos}
+	for _, room := range rooms {
+		args = append(args, room)
+	}
+	a.owned.joinAnd(session, rooms, pos, func() { l.pipe.control(l.call(lua().session, args...)) })
 }
 
 // Rooms implements adapter.Membership. A room that the socket was taken out of

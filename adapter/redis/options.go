@@ -92,7 +92,7 @@ type Options struct {
 	// command more may wait, so it may be passed by MaxEntry.
 	QueueBytes int
 	// Buffer bounds the events that a link keeps while it is repaired: 16,384
-	// and 64 MiB; beyond it the repair begins anew.
+	// and 64 MiB; beyond it the repair takes another round.
 	Buffer int
 	// Connections bounds the connections for reads and cuts to each Redis
 	// node: 16. Four more per lane carry the log, the link, beats and repairs,

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/roomindex"
 )
 
@@ -130,6 +132,7 @@ func TestBeatsPassCalls(t *testing.T) {
 	for i := range 4000 {
 		wg.Go(func() { _, _ = a.Head(ctx, "/", strconv.Itoa(i)) })
 	}
+	until(t, "to be behind", func() bool { return a.Behind() > 200*time.Millisecond })
 	for ctx.Err() == nil {
 		if st := a.Status(); !st.Ready {
 			t.Errorf("not ready: %s", st.Reason)
@@ -139,6 +142,7 @@ func TestBeatsPassCalls(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
+	until(t, "to be level", func() bool { return a.Behind() == 0 })
 	c.check(t)
 }
 
@@ -188,5 +192,195 @@ func TestOneReaper(t *testing.T) {
 	}
 	if g := r.HGet(t.Context(), base+"o:7", "gone").Val(); g == "" {
 		t.Error("a session of the dead node is not gone")
+	}
+}
+
+// calls is how often Redis has executed a command, also in scripts.
+func (s *server) calls(t testing.TB, command string) (n int) {
+	t.Helper()
+	info, err := s.client(t).Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, rest, ok := strings.Cut(info, "cmdstat_"+command+":calls="); ok {
+		_, _ = fmt.Sscanf(rest, "%d", &n)
+	}
+	return n
+}
+
+// TestRepairOfQuietRooms: what a repair costs goes by the rooms in which something has
+// happened, and not by all that a node is subscribed to.
+func TestRepairOfQuietRooms(t *testing.T) {
+	s := ownServer(t)
+	f := newFleet(t, s.addr, 2, Options{})
+	l := f.nodes[0].lanes[0]
+	var rooms []string
+	for i := range 3 * repairItems {
+		rooms = append(rooms, "room-"+strconv.Itoa(i))
+	}
+	m := newMember(t, f.nodes[0], rooms...)
+	// Some have messages already, of which nothing is missed.
+	for i := range 20 {
+		m.append(rooms[i], strconv.Itoa(i))
+	}
+	m.wantTexts(20)
+	reads, scripts, before := s.calls(t, "xrevrange")+s.calls(t, "xrange"), s.calls(t, "evalsha"), l.repaired.Load()
+	f.proxies[0].cut.Store(true)
+	f.proxies[0].drop()
+	until(t, "the link is lost", func() bool { return !f.nodes[0].Status().Ready })
+	for i := range 5 {
+		if _, err := f.nodes[1].Append(t.Context(), entry(rooms[300*i], strconv.Itoa(20+i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := adapter.Emit{Class: adapter.Recoverable, Target: adapter.Target{Namespace: "/", Rooms: []string{rooms[1]}}, Event: adapter.Event{Name: "x", Data: []byte(`["x"]`)}}
+	if err := f.nodes[1].Emit(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	f.proxies[0].cut.Store(false)
+	until(t, "the repair", func() bool { return l.repaired.Load() > before })
+	until(t, "all of it", func() bool { return len(m.texts()) == 26 })
+	for i, id := range m.texts()[:25] {
+		if id != strconv.Itoa(i) {
+			t.Fatalf("event %d is %q", i, id)
+		}
+	}
+	reads = s.calls(t, "xrevrange") + s.calls(t, "xrange") - reads
+	scripts = s.calls(t, "evalsha") - scripts
+	// Each room's stream of emits is read when there is any at all.
+	if most := 3*repairItems + 100; reads > most {
+		t.Errorf("%d reads of logs and streams for 6 events in %d rooms", reads, len(rooms))
+	}
+	if scripts > 100 {
+		t.Errorf("%d scripts", scripts)
+	}
+}
+
+// TestRepairOverrun: more comes during a repair than the buffer holds, again and again.
+// The repair gets on all the same, on the same link.
+func TestRepairOverrun(t *testing.T) {
+	s := ownServer(t)
+	f := newFleet(t, s.addr, 2, Options{Buffer: 20})
+	l := f.nodes[0].lanes[0]
+	m := newMember(t, f.nodes[0], "a")
+	f.proxies[0].delay.Store(int64(50 * time.Millisecond))
+	w := startWriter(t, f.nodes[1], "a")
+	until(t, "messages", func() bool { return len(m.texts()) > 20 })
+	l.mu.Lock()
+	gen := l.gen
+	l.mu.Unlock()
+	f.CutLink(t, 0)
+	until(t, "an overrun", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.overrun
+	})
+	had := len(m.texts())
+	until(t, "messages while it is repaired", func() bool { return len(m.texts()) > had+100 })
+	total := w.end()
+	m.wantTexts(total)
+	ready(t, f.nodes[0])
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gen != gen+1 {
+		t.Errorf("%d links for one repair", l.gen-gen)
+	}
+	if len(m.gaps()) > 0 {
+		t.Errorf("gaps %v", m.gaps())
+	}
+}
+
+// TestRewriteInSteps: what a node writes again after a loss does not stand in the way of
+// messages.
+func TestRewriteInSteps(t *testing.T) {
+	s := ownServer(t)
+	f := newFleet(t, s.addr, 1, Options{})
+	a, l := f.nodes[0], f.nodes[0].lanes[0]
+	const sessions = 20 * rewriteStep
+	for i := range sessions {
+		pid := strconv.Itoa(i)
+		a.owned.put(adapter.Session{PID: pid, SID: pid, Namespace: "/"}, 1, time.Time{})
+	}
+	f.proxies[0].delay.Store(int64(5 * time.Millisecond))
+	done := make(chan struct{})
+	go func() { defer close(done); l.rewrite() }()
+	most := 0
+	for end := false; !end; {
+		select {
+		case <-done:
+			end = true
+		case <-time.After(time.Millisecond):
+		}
+		most = max(most, a.Stats().Commands)
+	}
+	if most > 2*rewriteStep {
+		t.Errorf("%d commands were in the pipe", most)
+	}
+	if n := s.client(t).SCard(t.Context(), a.base(0)+"on:"+a.incarnation()).Val(); n != sessions {
+		t.Errorf("%d sessions were written, of %d", n, sessions)
+	}
+}
+
+// TestLeaveOvertaken: a leave that was given up is still on its way when the client has
+// joined again. Who recovers must be in the room.
+func TestLeaveOvertaken(t *testing.T) {
+	s := shared.get(t)
+	f := newFleet(t, s.addr, 1, Options{})
+	a := f.nodes[0]
+	m := &member{t: t, a: a, id: "leaver"}
+	a.Open("/", m)
+	o, err := a.Create(t.Context(), adapter.Session{PID: "leaver", SID: m.id, Namespace: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Add(t.Context(), "/", m, &o); err != nil {
+		t.Fatal(err)
+	}
+	m.join("a")
+	stuck := make(chan struct{})
+	a.lanes[0].pipe.pushNow(&op{cmd: []any{"PING"}, deadline: time.Now().Add(time.Minute), done: func(any, error) { <-stuck }})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := a.Leave(ctx, "/", m, []string{"a"}); err == nil {
+		t.Fatal("a stuck pipe has answered")
+	}
+	m.join("a")
+	close(stuck)
+	until(t, "the leave is done with", func() bool { return len(a.owned.overtaken(&o, []string{"a"})) == 0 })
+	a.lanes[0].passed()
+	if n := s.client(t).HExists(t.Context(), a.base(0)+"j:leaver", "r:a").Val(); !n {
+		t.Error("the session's record has not got the room")
+	}
+}
+
+// TestFenceInSteps: the clients of a reaped node come back, so they are not sent away
+// all at once.
+func TestFenceInSteps(t *testing.T) {
+	f := newFleet(t, shared.get(t).addr, 1, Options{Lease: 6 * time.Second})
+	a := f.nodes[0]
+	all := []*member{newMember(t, a)}
+	for i := range 4 * fenceStep {
+		m := &member{t: t, a: a, id: "fenced-" + strconv.Itoa(i)}
+		if err := a.Add(t.Context(), "/", m, nil); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, m)
+	}
+	fenced := func() (n int) {
+		for _, m := range all {
+			if m.isFenced() {
+				n++
+			}
+		}
+		return n
+	}
+	a.reaped(a.incarnation())
+	until(t, "the first", func() bool { return fenced() > 0 })
+	if n := fenced(); n == len(all) {
+		t.Errorf("all %d were sent away at once", n)
+	}
+	until(t, "all", func() bool { return fenced() == len(all) })
+	if n := a.seq.Namespace("/").Index.Len(); n > 0 {
+		t.Errorf("%d are still known", n)
 	}
 }

@@ -53,8 +53,9 @@ type op struct {
 	// wait: a number of replicas must have it.
 	wait     bool
 	deadline time.Time
-	size     int  // of cmd, once queued
-	again    bool // for tests: was sent
+	size     int       // of cmd, once queued
+	at       time.Time // when queued
+	again    bool      // for tests: was sent
 	// done takes the outcome, on the pipe's goroutine; it must not block.
 	done func(v any, err error)
 }
@@ -119,7 +120,7 @@ func (p *pipe) roomLocked() bool {
 }
 
 func (p *pipe) addLocked(o *op) {
-	o.size = sizeOf(o.cmd)
+	o.size, o.at = sizeOf(o.cmd), time.Now()
 	p.queue = append(p.queue, o)
 	p.bytes += o.size
 }

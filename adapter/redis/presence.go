@@ -115,6 +115,14 @@ func (a *Adapter) Exit(namespace, room, socketID, user string, grace bool) {
 	}
 }
 
+// clear forgets everybody: the store has taken all of it away.
+func (p *presence) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.here)
+	p.leaving = nil
+}
+
 func (a *Adapter) exitLocked(s seat) {
 	delete(a.presence.here, s)
 	l, cmd := a.presenceCall("remove", s, "")

@@ -14,59 +14,76 @@ import (
 
 // repair brings the room states of a new link to its marker and delivers what
 // was missed, merged by position over all rooms (DELIVERY, "Repair"). It runs
-// on a goroutine of its own while the reader buffers.
+// on a goroutine of its own while the reader buffers. When more came meanwhile than
+// the buffer holds, what was read counts all the same, and another round begins there.
 func (l *lane) repair(ctx context.Context, gen uint64) {
 	begun := time.Now()
-	n, err := l.repairOnce(ctx, gen)
-	if err != nil {
-		if ctx.Err() == nil {
-			l.a.note(fmt.Sprintf("repair lane %d", l.n), err)
+	r := repair{l: l, gen: gen}
+	for again := true; again; {
+		var err error
+		if again, err = r.round(ctx); err != nil {
+			if ctx.Err() == nil {
+				l.a.note(fmt.Sprintf("repair lane %d", l.n), err)
+			}
+			l.lose(gen, l.a.conn.redact(err).Error())
+			return
 		}
-		l.lose(gen, l.a.conn.redact(err).Error())
-		return
 	}
 	if h := l.a.o.Hooks.Repaired; h != nil {
-		h(l.n, time.Since(begun), n)
+		h(l.n, time.Since(begun), r.delivered)
 	}
 }
 
-func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
+// repair is what the rounds of one link's repair share.
+type repair struct {
+	l         *lane
+	gen       uint64
+	newEra    bool
+	delivered int // events
+}
+
+// round repairs up to a marker. It is true when there must be another.
+func (r *repair) round(ctx context.Context) (again bool, err error) {
+	l := r.l
+	// What is read is not bounded by the sequencer's queue.
+	if err := l.a.seq.Admit(ctx); err != nil {
+		return false, err
+	}
 	if err := l.checkSetup(ctx); err != nil {
-		return 0, err
+		return false, err
 	}
 	id := l.a.nextID()
 	l.mu.Lock()
-	if l.gen != gen || l.state != linkSyncing {
+	if l.gen != r.gen || l.state != linkSyncing {
 		l.mu.Unlock()
-		return 0, errLink
+		return false, errLink
 	}
 	l.repairID = id
 	l.mu.Unlock()
-	c, start, err := l.mark(ctx, id)
+	c, start, err := l.mark(ctx, l.own(upkeep), id)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 
 	// Rooms without members yet stay as they are until their first cut.
-	type room struct {
-		w    *watched
-		was  stand
-		full string
-	}
-	var rooms []room
-	var streams []string
+	var items []repairItem
+	var streams []repairItem
 	l.mu.Lock()
-	low, newEra := l.pos, l.start != 0 && l.start != start
+	low := l.pos
+	whole := l.start != start
+	r.newEra = r.newEra || l.start != 0 && whole
 	for name, w := range l.rooms {
-		if !w.set {
-			continue
+		if w.set {
+			items = append(items, repairItem{kind: "s", name: name, w: w, was: w.stand})
+			streams = append(streams, repairItem{kind: "v", name: "v:" + name})
 		}
-		rooms = append(rooms, room{w, w.stand, name})
-		streams = append(streams, "v:"+name)
 	}
 	l.mu.Unlock()
+	items = append(items, streams...)
 	if low > 0 { // else the link is the node's first, and nobody is here yet
-		streams = append(streams, l.a.ownStreams(l)...)
+		for _, name := range l.a.ownStreams(l) {
+			items = append(items, repairItem{kind: "v", name: name})
+		}
 	}
 
 	var events []*roomindex.Event
@@ -77,50 +94,11 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 		noticed       []loss // by others, since the link was lost
 	}
 	var outcomes []outcome
-	for part := range slices.Chunk(rooms, 100) {
-		args := []any{len(part), low}
-		for _, r := range part {
-			args = append(args, "s", r.full, r.was.text(), r.was.seq)
-		}
-		got, err := l.readRepair(ctx, args, len(part))
-		if err != nil {
-			return 0, err
-		}
-		for i, r := range part {
-			v := got.list(i)
-			entries, err := readEntries(v.list(4), c)
-			if err != nil {
-				return 0, err
-			}
-			o := outcome{w: r.w}
-			o.lost, o.trimmed, o.now = reconcile(r.was, v.text(0), v.number(2), v.text(3), entries)
-			if o.noticed, err = readLosses(v.list(5)); err != nil {
-				return 0, err
-			}
-			for _, e := range entries {
-				ev, err := l.eventOfEntry(r.w.namespace, r.w.room, &e)
-				if err != nil {
-					l.a.drop("malformed entry")
-					continue
-				}
-				events = append(events, ev)
-			}
-			outcomes = append(outcomes, o)
-		}
-	}
 	seen := make(map[uint64]bool)
-	for part := range slices.Chunk(streams, 100) {
-		args := []any{len(part), low}
-		for _, s := range part {
-			args = append(args, "v", s, "", 0)
-		}
-		got, err := l.readRepair(ctx, args, len(part))
-		if err != nil {
-			return 0, err
-		}
-		for i := range part {
-			for _, x := range got.list(i).list(0) {
-				pos, ev, err := l.eventOfKept(x)
+	err = l.findMissed(ctx, items, low, whole, func(x repairItem, v reply) error {
+		if x.kind == "v" {
+			for _, e := range v.list(0) {
+				pos, ev, err := l.eventOfKept(e)
 				if err != nil {
 					l.a.drop("malformed entry")
 					continue
@@ -130,17 +108,40 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 					events = append(events, ev)
 				}
 			}
+			return nil
 		}
+		entries, err := readEntries(v.list(4), c)
+		if err != nil {
+			return err
+		}
+		o := outcome{w: x.w}
+		o.lost, o.trimmed, o.now = reconcile(x.was, v.text(0), v.number(2), v.text(3), entries)
+		if o.noticed, err = readLosses(v.list(5)); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			ev, err := l.eventOfEntry(x.w.namespace, x.w.room, &e)
+			if err != nil {
+				l.a.drop("malformed entry")
+				continue
+			}
+			events = append(events, ev)
+		}
+		outcomes = append(outcomes, o)
+		return nil
+	})
+	if err != nil {
+		return false, err
 	}
 	if err := l.fenceStale(ctx); err != nil {
-		return 0, err
+		return false, err
 	}
 	slices.SortFunc(events, func(x, y *roomindex.Event) int { return cmp.Compare(x.Delivery.Pos, y.Delivery.Pos) })
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.gen != gen || l.state != linkBuffering {
-		return 0, errLink
+	if l.gen != r.gen || l.state != linkBuffering {
+		return false, errLink
 	}
 	type notice struct {
 		w *watched
@@ -180,34 +181,40 @@ func (l *lane) repairOnce(ctx context.Context, gen uint64) (int, error) {
 	l.pos = max(l.pos, c)
 	l.start = start
 	l.push(func(q *roomindex.Sequencer) { q.Advance(l.n, c) })
+	r.delivered += len(events)
+	if l.overrun {
+		// As if this link had been whole, and lost at c.
+		l.state, l.repairID, l.overrun = linkSyncing, "", false
+		return true, nil
+	}
 	l.state, l.reason = linkLive, ""
 	buffer := l.buffer
 	l.buffer, l.bufferBytes = nil, 0
 	for i := range buffer {
 		if l.state != linkLive {
-			return len(events), nil
+			return false, nil
 		}
 		l.handle(buffer[i].channel, &buffer[i].parcel)
 	}
 	if l.state != linkLive {
-		return len(events), nil
+		return false, nil
 	}
 	l.a.spawn(func() {
 		if err := l.inspect(l.a.ctx); err != nil {
 			l.a.note("inspect", err)
 		}
 	})
-	if newEra {
-		l.a.spawn(func() { l.rewrite() })
+	if r.newEra {
+		l.a.spawn(l.rewrite)
 	}
 	l.repaired.Add(1)
 	close(l.live)
-	return len(events), nil
+	return false, nil
 }
 
 // mark publishes a marker on the node's channel and waits until the link has
 // brought it.
-func (l *lane) mark(ctx context.Context, id string) (pos, start uint64, err error) {
+func (l *lane) mark(ctx context.Context, send sender, id string) (pos, start uint64, err error) {
 	ch := make(chan uint64, 1)
 	l.mu.Lock()
 	l.marks[id] = ch
@@ -219,7 +226,7 @@ func (l *lane) mark(ctx context.Context, id string) (pos, start uint64, err erro
 		l.mu.Unlock()
 	}()
 	life := l.a.incarnation()
-	v, err := l.eval(ctx, true, lua().marker, l.a.node, id, low)
+	v, err := l.evalBy(ctx, send, true, lua().marker, l.a.node, id, low)
 	if err == nil {
 		var r reply
 		if r, err = asReply(v); err == nil {
@@ -233,30 +240,78 @@ func (l *lane) mark(ctx context.Context, id string) (pos, start uint64, err erro
 	if err != nil {
 		return 0, 0, err
 	}
-	select {
-	case got, ok := <-ch:
-		if !ok {
-			return 0, 0, errLink
+	for {
+		heard := l.heard.Load()
+		select {
+		case got, ok := <-ch:
+			if !ok {
+				return 0, 0, errLink
+			}
+			// Sent twice, the first marker counts.
+			return got, start, nil
+		case <-time.After(l.a.o.Timeout):
+			// A link that is behind brings it yet.
+			if l.heard.Load() == heard && !l.inHand.Load() {
+				return 0, 0, errors.New("the marker did not come")
+			}
+		case <-ctx.Done():
+			return 0, 0, ctx.Err()
 		}
-		// Sent twice, the first marker counts.
-		return got, start, nil
-	case <-time.After(l.a.o.Timeout):
-		return 0, 0, errors.New("the marker did not come")
-	case <-ctx.Done():
-		return 0, 0, ctx.Err()
 	}
 }
 
-func (l *lane) readRepair(ctx context.Context, args []any, n int) (reply, error) {
-	v, err := l.eval(ctx, true, lua().repair, args...)
-	if err != nil {
-		return nil, err
+// repairItem is a room, or a stream of kept emits, that may have brought something.
+type repairItem struct {
+	kind string // "s": a room's log, "v": a stream
+	name string
+	w    *watched // of a room
+	was  stand
+}
+
+const (
+	// repairItems is how many rooms and streams one call looks at.
+	repairItems = 500
+	// repairEntries is how many entries end a call early, so that nobody else waits
+	// for Redis long.
+	repairEntries = 2000
+)
+
+// findMissed calls f with those of some rooms and streams in which something has
+// happened above a position, and what that was. whole: the rooms' heads say nothing,
+// since the store may have gone back.
+func (l *lane) findMissed(ctx context.Context, items []repairItem, low uint64, whole bool, f func(x repairItem, found reply) error) error {
+	all := "0"
+	if whole {
+		all = "1"
 	}
-	r, err := asReply(v)
-	if err == nil && len(r) != n {
-		err = errWire
+	for len(items) > 0 {
+		part := items[:min(repairItems, len(items))]
+		args := []any{len(part), low, all, repairEntries}
+		for i := range part {
+			x := &part[i]
+			args = append(args, x.kind, x.name, x.was.text(), x.was.seq)
+		}
+		v, err := l.evalBy(ctx, l.own(upkeep), true, lua().repair, args...)
+		if err != nil {
+			return err
+		}
+		r, err := asReply(v)
+		done := int(min(r.number(0), uint64(len(part))))
+		if err != nil || done == 0 || len(r)%2 != 1 {
+			return errWire
+		}
+		for i := 1; i < len(r); i += 2 {
+			at := r.number(i)
+			if at >= uint64(done) {
+				return errWire
+			}
+			if err := f(part[at], r.list(i+1)); err != nil {
+				return err
+			}
+		}
+		items = items[done:]
 	}
-	return r, err
+	return nil
 }
 
 // readEntries reads entries of a room's stream, up to a position.
@@ -392,7 +447,7 @@ func (l *lane) audit(ctx context.Context) error {
 		for _, name := range part {
 			args = append(args, name)
 		}
-		v, err := l.eval(ctx, true, lua().heads, args...)
+		v, err := l.evalBy(ctx, l.own(upkeep), true, lua().heads, args...)
 		if err != nil {
 			return err
 		}
@@ -405,7 +460,7 @@ func (l *lane) audit(ctx context.Context) error {
 		}
 	}
 	// Once this marker is here, everything up to those heads must be too.
-	if _, _, err := l.mark(ctx, l.a.nextID()); err != nil {
+	if _, _, err := l.mark(ctx, l.own(upkeep), l.a.nextID()); err != nil {
 		return err
 	}
 	l.mu.Lock()

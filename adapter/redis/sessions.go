@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,8 @@ type ownedSession struct {
 	start   adapter.Position
 	rooms   map[string]uint64 // → the cut at which it was joined
 	claimed time.Time         // zero once resumed
+	// leaving counts the leaves of rooms that are on their way to the store.
+	leaving map[string]int
 }
 
 // mine finds the session of an owner.
@@ -186,6 +189,38 @@ func (t *owned) clear() {
 	t.left = nil
 }
 
+// leaves notes leaves that are on their way to the store, or (by -1) have come to an end.
+func (t *owned) leaves(o *adapter.Owner, rooms []string, by int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.mineLocked(o)
+	if s == nil {
+		return
+	}
+	if s.leaving == nil {
+		s.leaving = make(map[string]int)
+	}
+	for _, room := range rooms {
+		if s.leaving[room] += by; s.leaving[room] <= 0 {
+			delete(s.leaving, room)
+		}
+	}
+}
+
+// overtaken are those of some rooms of which a leave is on its way.
+func (t *owned) overtaken(o *adapter.Owner, rooms []string) (some []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.mineLocked(o); s != nil {
+		for _, room := range rooms {
+			if s.leaving[room] > 0 {
+				some = append(some, room)
+			}
+		}
+	}
+	return some
+}
+
 // sweep forgets claims that came to nothing.
 func (t *owned) sweep(before time.Time) {
 	t.mu.Lock()
@@ -204,12 +239,28 @@ func (t *owned) sweep(before time.Time) {
 	}
 }
 
-// eachLeft calls f with every session whose connection was lost lately.
-func (t *owned) eachLeft(f func(pid string, s *ownedSession)) {
+// parted are the sessions whose connections were lost lately. They do not change any
+// more.
+func (t *owned) parted() []leftSession {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, x := range t.left {
-		f(x.pid, x.s)
+	return slices.Clone(t.left)
+}
+
+func (t *owned) pids() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.byPID))
+}
+
+// some calls f with those of some sessions that are here.
+func (t *owned) some(pids []string, f func(pid string, s *ownedSession)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, pid := range pids {
+		if s := t.byPID[pid]; s != nil {
+			f(pid, s)
+		}
 	}
 }
 
@@ -424,7 +475,7 @@ func (l *lane) fenceStale(ctx context.Context) error {
 		for _, p := range part {
 			args = append(args, p.pid, p.token)
 		}
-		v, err := l.eval(ctx, true, lua().tokens, args...)
+		v, err := l.evalBy(ctx, l.own(upkeep), true, lua().tokens, args...)
 		if err != nil {
 			return err
 		}

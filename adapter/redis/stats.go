@@ -1,5 +1,7 @@
 package redis
 
+import "time"
+
 // Stats are an adapter's present figures.
 type Stats struct {
 	Queued   int // items that wait for the sequencer
@@ -30,4 +32,22 @@ func (a *Adapter) Stats() Stats {
 	s.Presence = len(a.presence.here)
 	a.presence.mu.Unlock()
 	return s
+}
+
+// Behind is how long the first of what waits to be sent to Redis has waited: 0 when
+// Redis keeps up. It takes locks for a moment.
+func (a *Adapter) Behind() (d time.Duration) {
+	for _, l := range a.lanes {
+		l.pipe.mu.Lock()
+		if q := l.pipe.queue; len(q) > 0 {
+			d = max(d, time.Since(q[0].at))
+		}
+		l.pipe.mu.Unlock()
+		l.calls.mu.Lock()
+		if q := l.calls.waiting; len(q) > 0 {
+			d = max(d, time.Since(q[0].at))
+		}
+		l.calls.mu.Unlock()
+	}
+	return d
 }
