@@ -36,7 +36,7 @@ func (p *program) watchLoad() {
 		if !sheds {
 			level, text = slog.LevelInfo, "no longer overloaded: this is done again"
 		}
-		p.logger.Log(context.Background(), level, text, "step", step.String(), "memory", r.Memory, "delay", r.Delay)
+		p.logger.Log(context.Background(), level, text, "step", step.String(), "memory", r.Memory, "delay", r.Delay, "store", r.Store)
 	}
 	p.load = overload.New(overload.Options{
 		Limits: [overload.Steps]overload.Limit{
@@ -45,8 +45,17 @@ func (p *program) watchLoad() {
 			overload.Reads:       limit(c.ReadsMemory, c.ReadsDelay),
 			overload.Writes:      limit(c.WritesMemory, c.WritesDelay),
 		},
+		Store: p.behind(),
 		Hooks: hooks,
 	})
+}
+
+// behind is overload.Options.Store: nil when the store is this node's own.
+func (p *program) behind() func() time.Duration {
+	if a, ok := p.adapter.(interface{ Behind() time.Duration }); ok {
+		return a.Behind
+	}
+	return nil
 }
 
 // admit is engineio.Options.Admit.

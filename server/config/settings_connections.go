@@ -102,7 +102,7 @@ var connectionSettings = []*setting{
 	{key: "overload.connections_memory", field: func(c *Config) any { return &c.Overload.ConnectionsMemory }, initial: "85", least: "0", most: "100", unit: "percent",
 		about: "From this share of its memory on (GOMEMLIMIT, or 90 percent of the container's limit), as far as it cannot be collected, new connections are refused with 503, so that their clients go to another node. 0: whatever the memory."},
 	{key: "overload.connections_delay", field: func(c *Config) any { return &c.Overload.ConnectionsDelay }, initial: "500ms", least: "0", most: "1m",
-		about: "The same from this delay on, which 1 in 10 goroutines has before it gets a processor. 0: whatever the delay."},
+		about: "The same from this delay on, which 1 in 10 goroutines has before it gets a processor, or a call before it is sent to Redis. 0: whatever the delay."},
 	{key: "overload.ephemeral_memory", field: func(c *Config) any { return &c.Overload.EphemeralMemory }, initial: "90", least: "0", most: "100", unit: "percent",
 		about: "From this share of its memory on (GOMEMLIMIT, or 90 percent of the container's limit), as far as it cannot be collected, events that are kept nowhere, typing and relay.events, are dropped too. 0: whatever the memory."},
 	{key: "overload.ephemeral_delay", field: func(c *Config) any { return &c.Overload.EphemeralDelay }, initial: "750ms", least: "0", most: "1m",

@@ -21,6 +21,11 @@
 // time that everything on the node takes longer, whatever the reason: its own work,
 // a neighbour's, a quota of the platform.
 //
+// Store is what the node's calls to a shared store wait before they are sent. A store
+// that cannot follow does not show in the node's own delay, and each new connection costs
+// it several calls: after a fault all clients come back at once, and when none of their
+// calls is answered in time, all of them were for nothing.
+//
 // # What it must not know
 //
 // Connections, requests, or what is shed: it imports no package of this module.

@@ -35,6 +35,8 @@ type Limit struct {
 type Reading struct {
 	Memory float64 // share of the limit; 0 without one
 	Delay  time.Duration
+	// Store is how long what waits for the store has waited: see [Options].
+	Store time.Duration
 }
 
 // Options configures [New]. The zero value of each optional field means the
@@ -45,7 +47,11 @@ type Options struct {
 	Every time.Duration
 	// Read is asked for each of them, on the monitor's goroutine. Default: the
 	// process's own, see the package's doc.
-	Read  func() Reading
+	Read func() Reading
+	// Store, when set, says how long the first of what waits to be sent to the store
+	// has waited. It counts as delay for Connections alone: whoever is connected is
+	// served before others are admitted.
+	Store func() time.Duration
 	Hooks Hooks
 }
 
@@ -109,7 +115,11 @@ func (m *Monitor) run() {
 		case <-m.stop:
 			return
 		case <-tick.C:
-			m.look(m.o.Read())
+			r := m.o.Read()
+			if m.o.Store != nil {
+				r.Store = m.o.Store()
+			}
+			m.look(r)
 		}
 	}
 }
@@ -119,11 +129,14 @@ func (m *Monitor) look(r Reading) {
 		m.o.Hooks.Read(r)
 	}
 	for i, limit := range m.o.Limits {
-		reached := limit.reached(r, 1)
+		felt := r
+		if Step(i) == Connections {
+			felt.Delay = max(r.Delay, r.Store)
+		}
 		switch {
-		case reached:
+		case limit.reached(felt, 1):
 			m.over[i], m.below[i] = m.over[i]+1, 0
-		case limit.reached(r, calmShare):
+		case limit.reached(felt, calmShare):
 			m.over[i], m.below[i] = 0, 0
 		default:
 			m.over[i], m.below[i] = 0, m.below[i]+1

@@ -30,21 +30,21 @@ func TestSteps(t *testing.T) {
 		times int
 		shed  string
 	}
-	calm := Reading{0.1, time.Millisecond}
+	calm := Reading{Memory: 0.1, Delay: time.Millisecond}
 	for _, tt := range []struct {
 		name     string
 		readings []at
 	}{
 		{"calm", []at{{calm, 10, ""}}},
-		{"one accident begins nothing", []at{{Reading{1, time.Hour}, 1, ""}, {calm, 1, ""}, {Reading{1, time.Hour}, 1, ""}}},
-		{"memory", []at{{Reading{0.5, 0}, 1, ""}, {Reading{0.5, 0}, 1, "c"}, {Reading{0.71, 0}, 2, "ce"}}},
-		{"delay", []at{{Reading{0, 100 * time.Millisecond}, 2, "c"}, {Reading{0, time.Second}, 2, "cr"}}},
-		{"all that has a limit", []at{{Reading{1, time.Hour}, 10, "cer"}}},
-		{"either of the two", []at{{Reading{0.6, 0}, 1, ""}, {Reading{0, 200 * time.Millisecond}, 1, "c"}}},
-		{"ends after a while", []at{{Reading{0.6, 0}, 2, "c"}, {calm, 3, "c"}, {calm, 1, ""}}},
-		{"not while it is close", []at{{Reading{0.6, 0}, 2, "c"}, {Reading{0.46, 0}, 100, "c"}, {Reading{0.44, 0}, 4, ""}}},
-		{"the while begins again", []at{{Reading{0.6, 0}, 2, "c"}, {calm, 3, "c"}, {Reading{0.46, 0}, 1, "c"}, {calm, 3, "c"}, {calm, 1, ""}}},
-		{"one after the other", []at{{Reading{0.8, 0}, 2, "ce"}, {Reading{0.6, 0}, 4, "c"}, {calm, 4, ""}}},
+		{"one accident begins nothing", []at{{Reading{Memory: 1, Delay: time.Hour}, 1, ""}, {calm, 1, ""}, {Reading{Memory: 1, Delay: time.Hour}, 1, ""}}},
+		{"memory", []at{{Reading{Memory: 0.5, Delay: 0}, 1, ""}, {Reading{Memory: 0.5, Delay: 0}, 1, "c"}, {Reading{Memory: 0.71, Delay: 0}, 2, "ce"}}},
+		{"delay", []at{{Reading{Memory: 0, Delay: 100 * time.Millisecond}, 2, "c"}, {Reading{Memory: 0, Delay: time.Second}, 2, "cr"}}},
+		{"all that has a limit", []at{{Reading{Memory: 1, Delay: time.Hour}, 10, "cer"}}},
+		{"either of the two", []at{{Reading{Memory: 0.6, Delay: 0}, 1, ""}, {Reading{Memory: 0, Delay: 200 * time.Millisecond}, 1, "c"}}},
+		{"ends after a while", []at{{Reading{Memory: 0.6, Delay: 0}, 2, "c"}, {calm, 3, "c"}, {calm, 1, ""}}},
+		{"not while it is close", []at{{Reading{Memory: 0.6, Delay: 0}, 2, "c"}, {Reading{Memory: 0.46, Delay: 0}, 100, "c"}, {Reading{Memory: 0.44, Delay: 0}, 4, ""}}},
+		{"the while begins again", []at{{Reading{Memory: 0.6, Delay: 0}, 2, "c"}, {calm, 3, "c"}, {Reading{Memory: 0.46, Delay: 0}, 1, "c"}, {calm, 3, "c"}, {calm, 1, ""}}},
+		{"one after the other", []at{{Reading{Memory: 0.8, Delay: 0}, 2, "ce"}, {Reading{Memory: 0.6, Delay: 0}, 4, "c"}, {calm, 4, ""}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -190,4 +190,34 @@ func TestFitMemory(t *testing.T) {
 		t.Errorf("%d, %v, %v", limit, fitted, err)
 	}
 	t.Logf("the container's limit gives %d bytes", limit)
+}
+
+// TestStore: who waits for the store keeps new connections away, and nothing else.
+func TestStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store atomic.Int64
+		limits := [Steps]Limit{}
+		for i := range limits {
+			limits[i].Delay = time.Second
+		}
+		m := New(Options{
+			Limits: limits,
+			Read:   func() Reading { return Reading{} },
+			Store:  func() time.Duration { return time.Duration(store.Load()) },
+		})
+		defer m.Close()
+		want := func(sheds bool) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if m.Sheds(Connections) != sheds || m.Sheds(Ephemeral) || m.Sheds(Reads) || m.Sheds(Writes) {
+				t.Errorf("store %v: connections %v", time.Duration(store.Load()), m.Sheds(Connections))
+			}
+		}
+		want(false)
+		store.Store(int64(time.Second))
+		want(true)
+		store.Store(0)
+		want(false)
+	})
 }
