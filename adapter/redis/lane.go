@@ -203,6 +203,7 @@ func (l *lane) session() (err error) {
 		channels = append(channels, l.base+"c:"+name)
 	}
 	l.ps, l.state = ps, linkSyncing
+	l.inHand.Store(true) // until it is connected
 	l.unconfirmed = len(channels)
 	l.repairID, l.buffer, l.bufferBytes, l.overrun = "", nil, 0, false
 	l.lastBeat = time.Now()

@@ -241,7 +241,9 @@ func (a *Adapter) fenceAll() {
 	}
 	all := <-found
 	pause := a.o.Lease / 2 / time.Duration(len(all)/fenceStep+1)
-	for part := range slices.Chunk(all, fenceStep) {
+	for n := 0; n < len(all); {
+		part := all[n:min(n+fenceStep, len(all))]
+		n += len(part)
 		a.seq.Push(roomindex.Func(func(q *roomindex.Sequencer) {
 			for _, x := range part {
 				n := q.Namespace(x.namespace)
@@ -254,6 +256,9 @@ func (a *Adapter) fenceAll() {
 				}
 			}
 		}))
+		if n == len(all) {
+			return
+		}
 		select {
 		case <-time.After(pause):
 		case <-a.ctx.Done():

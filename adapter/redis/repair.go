@@ -212,13 +212,16 @@ func (r *repair) round(ctx context.Context) (again bool, err error) {
 	return false, nil
 }
 
+// maxBehind is how many Timeouts a marker is waited for on a link that is behind.
+const maxBehind = 12
+
 // mark publishes a marker on the node's channel and waits until the link has
 // brought it.
 func (l *lane) mark(ctx context.Context, send sender, id string) (pos, start uint64, err error) {
 	ch := make(chan uint64, 1)
 	l.mu.Lock()
 	l.marks[id] = ch
-	low := l.pos
+	low, gen := l.pos, l.gen
 	l.mu.Unlock()
 	defer func() {
 		l.mu.Lock()
@@ -240,7 +243,7 @@ func (l *lane) mark(ctx context.Context, send sender, id string) (pos, start uin
 	if err != nil {
 		return 0, 0, err
 	}
-	for {
+	for end := time.Now().Add(maxBehind * l.a.o.Timeout); ; {
 		heard := l.heard.Load()
 		select {
 		case got, ok := <-ch:
@@ -250,8 +253,14 @@ func (l *lane) mark(ctx context.Context, send sender, id string) (pos, start uin
 			// Sent twice, the first marker counts.
 			return got, start, nil
 		case <-time.After(l.a.o.Timeout):
+			l.mu.Lock()
+			lost := l.gen != gen || l.state == linkDown
+			l.mu.Unlock()
+			if lost {
+				return 0, 0, errLink
+			}
 			// A link that is behind brings it yet.
-			if l.heard.Load() == heard && !l.inHand.Load() {
+			if l.heard.Load() == heard && !l.inHand.Load() || time.Now().After(end) {
 				return 0, 0, errors.New("the marker did not come")
 			}
 		case <-ctx.Done():
