@@ -86,7 +86,8 @@ type Options struct {
 	MaxAsks int
 	// Queue bounds what waits for the sequencer, and what waits for Redis in
 	// each lane, before publishers have to: 4,096. Batch bounds what one
-	// round trip takes along: 256, and 1 MiB unless one alone is larger.
+	// round trip takes along: 256, and 1 MiB unless one alone is larger; fewer
+	// while Redis is slow.
 	Queue, Batch int
 	// QueueBytes bounds the bytes of what waits for Redis in each lane: 64 MiB. One
 	// command more may wait, so it may be passed by MaxEntry.

@@ -172,6 +172,9 @@ func TestOneReaper(t *testing.T) {
 	left := func() int64 { return r.SCard(t.Context(), base+"on:"+dead.incarnation()).Val() }
 	until(t, "somebody reaps", func() bool { return left() < sessions })
 	who := r.Get(t.Context(), base+"gr").Val()
+	if who != f.nodes[0].incarnation() && who != f.nodes[1].incarnation() {
+		t.Fatalf("%q has the turn", who)
+	}
 	for left() > sessions/2 {
 		if now := r.Get(t.Context(), base+"gr").Val(); now != who {
 			t.Fatalf("%q reaped, and now %q", who, now)
@@ -337,8 +340,12 @@ func TestLeaveOvertaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.join("a")
-	stuck := make(chan struct{})
-	a.lanes[0].pipe.pushNow(&op{cmd: []any{"PING"}, deadline: time.Now().Add(time.Minute), done: func(any, error) { <-stuck }})
+	begun, stuck := make(chan struct{}), make(chan struct{})
+	a.lanes[0].pipe.pushNow(&op{cmd: []any{"PING"}, deadline: time.Now().Add(time.Minute), done: func(any, error) {
+		close(begun)
+		<-stuck
+	}})
+	<-begun
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := a.Leave(ctx, "/", m, []string{"a"}); err == nil {
@@ -382,5 +389,36 @@ func TestFenceInSteps(t *testing.T) {
 	until(t, "all", func() bool { return fenced() == len(all) })
 	if n := a.seq.Namespace("/").Index.Len(); n > 0 {
 		t.Errorf("%d are still known", n)
+	}
+}
+
+// TestPace: a Redis that is slow gets smaller batches, and larger ones again later; none
+// is left out.
+func TestPace(t *testing.T) {
+	p := newPipe(&lane{a: &Adapter{o: Options{Batch: 100, Queue: 1000, QueueBytes: 1 << 20}}})
+	for range 30 {
+		p.addLocked(&op{cmd: []any{"PING"}})
+	}
+	for i, want := range []int{50, 25, 16, 16} {
+		p.pace(slowBatch+1, nil)
+		if p.limit != want {
+			t.Errorf("after %d slow batches: %d", i+1, p.limit)
+		}
+	}
+	batch := p.takeLocked(nil)
+	if len(batch) != 16 || len(p.queue) != 14 {
+		t.Errorf("took %d, left %d", len(batch), len(p.queue))
+	}
+	for i, want := range []int{32, 64, 100, 100} {
+		p.pace(slowBatch, nil)
+		if p.limit != want {
+			t.Errorf("after %d fast batches: %d", i+1, p.limit)
+		}
+	}
+	if p.pace(0, adapter.ErrUnavailable); p.limit != 50 {
+		t.Errorf("after a failure: %d", p.limit)
+	}
+	if batch = p.takeLocked(batch); len(batch) != 30 {
+		t.Errorf("took %d", len(batch))
 	}
 }

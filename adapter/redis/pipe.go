@@ -41,6 +41,7 @@ type pipe struct {
 	// Owned by the goroutine.
 	client *goredis.Client
 	conn   *goredis.Conn
+	limit  int // of commands in a batch: see pace
 }
 
 // op is one command on its way.
@@ -79,9 +80,27 @@ func sizeOf(cmd []any) int {
 }
 
 func newPipe(l *lane) *pipe {
-	p := &pipe{l: l, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	p := &pipe{l: l, limit: l.a.o.Batch, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	p.down.Store(time.Now().UnixMilli())
 	return p
+}
+
+const (
+	// slowBatch is how long a batch may take without the next one being smaller:
+	// half of what its connection waits for an answer.
+	slowBatch = 2 * time.Second
+	// leastBatch is the smallest that slowness makes them.
+	leastBatch = 16
+)
+
+// pace fits the size of batches to what Redis can do: one that is not answered in time
+// is sent again whole, and Redis, which has it already, executes it twice.
+func (p *pipe) pace(took time.Duration, err error) {
+	if err != nil || took > slowBatch {
+		p.limit = max(p.limit/2, min(leastBatch, p.l.a.o.Batch))
+	} else {
+		p.limit = min(2*p.limit, p.l.a.o.Batch)
+	}
 }
 
 // push queues an op, waiting while the queue is full.
@@ -131,7 +150,7 @@ func (p *pipe) takeLocked(batch []*op) []*op {
 	for _, o := range batch {
 		size += o.size
 	}
-	for n < len(p.queue) && len(batch) < p.l.a.o.Batch {
+	for n < len(p.queue) && len(batch) < p.limit {
 		o := p.queue[n]
 		if len(batch) > 0 && size+o.size > maxBatchBytes {
 			break
@@ -249,8 +268,11 @@ func (p *pipe) run() {
 			<-p.wake
 			continue
 		}
-		var err error
-		batch, err = p.send(batch)
+		part := batch[:min(len(batch), p.limit)]
+		began := time.Now()
+		again, err := p.send(part)
+		p.pace(time.Since(began), err)
+		batch = append(again, batch[len(part):]...)
 		if err == nil {
 			fails = 0
 			continue
