@@ -132,22 +132,34 @@ func (p *Process) End(s syscall.Signal, within time.Duration) error {
 	}
 }
 
+// Await is [Await] for what the process does: it is an error, too, if that ends.
+func (p *Process) Await(ctx context.Context, within time.Duration, ok func() bool) error {
+	done := false
+	err := Await(ctx, within, func() bool {
+		done = ok()
+		return done || !p.Running()
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", p.Name, err)
+	case !done:
+		return fmt.Errorf("%s: ended by itself, exit code %d", p.Name, p.ExitCode())
+	}
+	return nil
+}
+
 // ErrInVain is wrapped by the errors of waits that took too long.
 var ErrInVain = errors.New("waited in vain")
 
-// Await polls for what no event announces, while the process runs: it is an
-// error, too, if that ends.
-func (p *Process) Await(ctx context.Context, within time.Duration, ok func() bool) error {
+// Await polls for what no event announces.
+func Await(ctx context.Context, within time.Duration, ok func() bool) error {
 	for end := time.Now().Add(within); !ok(); {
-		if !p.Running() {
-			return fmt.Errorf("%s: ended by itself, exit code %d", p.Name, p.ExitCode())
-		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s: %w", p.Name, ErrInVain)
+			return ErrInVain
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", p.Name, ctx.Err())
+			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

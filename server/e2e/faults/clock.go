@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // What a server says that was built so that its clock can jump
@@ -75,7 +77,7 @@ func jumpClock(ctx context.Context, w *world) error {
 		for range s.times {
 			before := n.log.count(jumped)
 			n.Signal(s.signal)
-			if err := await(ctx, deadline, func() bool { return n.log.count(jumped) > before }); err != nil {
+			if err := child.Await(ctx, deadline, func() bool { return n.log.count(jumped) > before }); err != nil {
 				return fmt.Errorf("%s has not said that its clock has jumped: %w", n.Name, err)
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // fault is something that goes wrong and is mended again.
@@ -285,7 +287,7 @@ func outputLimit(ctx context.Context, w *world) error {
 	link, name := w.anyLink()
 	w.bulk.Store(true)
 	link.slow(1000)
-	err := await(ctx, deadline, func() bool { return w.store.log.count(overLimit) > before })
+	err := child.Await(ctx, deadline, func() bool { return w.store.log.count(overLimit) > before })
 	link.mend()
 	w.bulk.Store(false)
 	w.note("%s: closed %d times for its output buffer", name, w.store.log.count(overLimit)-before)

@@ -46,7 +46,7 @@ func flood(ctx context.Context, w *world) error {
 			}
 		})
 	}
-	err := await(ctx, deadline, func() bool { return refused.Load() >= fewestRefused })
+	err := child.Await(ctx, deadline, func() bool { return refused.Load() >= fewestRefused })
 	if err == nil {
 		err = pause(ctx, 3*time.Second)
 	}

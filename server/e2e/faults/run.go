@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/antchat/antchat/server/e2e/child"
 )
 
 // settings of a run.
@@ -123,7 +125,7 @@ func (w *world) observe(ctx context.Context, f fault, figures *figures) error {
 	// Nothing is sent any more: who lacks the last message of a room must be
 	// found by the servers themselves.
 	quiet := time.Now()
-	if err := await(ctx, deadline, w.back()); err != nil {
+	if err := child.Await(ctx, deadline, w.back()); err != nil {
 		w.ledger.complain("not everybody came back: %s", w.unsettled())
 	}
 	logs, err := w.logs(ctx)
@@ -131,7 +133,7 @@ func (w *world) observe(ctx context.Context, f fault, figures *figures) error {
 		return err
 	}
 	whole := func() bool { return !slices.ContainsFunc(w.members, func(m *member) bool { return !m.hasAll(logs) }) }
-	if err := await(ctx, deadline, whole); err != nil && ctx.Err() != nil {
+	if err := child.Await(ctx, deadline, whole); err != nil && ctx.Err() != nil {
 		return err
 	}
 	figures.Settle = time.Since(quiet)
@@ -165,7 +167,7 @@ func (w *world) presence(ctx context.Context) (wrong int, err error) {
 		for _, room := range w.rooms {
 			var got struct{ NumUsers int }
 			var failed error
-			err := await(ctx, lease+15*time.Second, func() bool {
+			err := child.Await(ctx, lease+15*time.Second, func() bool {
 				failed = r.ask("who", map[string]string{"room": room}, &got)
 				return failed == nil && got.NumUsers == people[room]
 			})

@@ -70,7 +70,7 @@ func newSentinel(ctx context.Context, dir, fsync string) (_ *sentinel, err error
 // awaitPair waits until one is the primary, the other its replica, and the
 // Sentinel knows both.
 func (s *sentinel) awaitPair(ctx context.Context) error {
-	err := await(ctx, 2*deadline, func() bool {
+	err := child.Await(ctx, 2*deadline, func() bool {
 		primaries, linked := 0, false
 		for _, x := range s.stores {
 			info, err := x.Do("INFO", "replication")
@@ -151,7 +151,7 @@ func failOver(lag bool) func(context.Context, *world) error {
 				return err
 			}
 		}
-		if err := await(ctx, deadline, func() bool { return w.pair.primary() == next }); err != nil {
+		if err := child.Await(ctx, deadline, func() bool { return w.pair.primary() == next }); err != nil {
 			return fmt.Errorf("nobody was promoted: %w", err)
 		}
 		if err := pause(ctx, 2*time.Second); err != nil {

@@ -123,19 +123,6 @@ func (s *server) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// await polls for a condition that no event announces.
-func await(ctx context.Context, long time.Duration, ok func() bool) error {
-	for end := time.Now().Add(long); !ok(); {
-		if time.Now().After(end) {
-			return child.ErrInVain
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // pause sleeps, unless ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

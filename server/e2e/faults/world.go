@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/antchat/antchat/server/e2e/child"
 	"github.com/antchat/antchat/server/e2e/loopback"
 )
 
@@ -99,7 +100,7 @@ func build(ctx context.Context, o *settings, random *rand.Rand) (w *world, err e
 	if w.store != nil {
 		w.populateBulk()
 	}
-	if err = await(ctx, deadline, w.back()); err != nil {
+	if err = child.Await(ctx, deadline, w.back()); err != nil {
 		return w, fmt.Errorf("not everybody got in: %w\n%s", err, w.unsettled())
 	}
 	return w, nil
