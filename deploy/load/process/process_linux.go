@@ -14,9 +14,9 @@ import (
 
 // Usage is what a process has used since its start.
 type Usage struct {
-	// CPU is user and system time of all threads; User and System are exact to
-	// 10 ms only.
-	CPU, User, System time.Duration
+	// CPU is user and system time of all threads, User the first of them, which
+	// is exact to 10 ms only.
+	CPU, User time.Duration
 	// RSS is its resident memory now, in bytes; Files of it are pages of files:
 	// the program itself, and what is mapped.
 	RSS, Files int64
@@ -49,8 +49,7 @@ func Read(pid int) (Usage, error) {
 	}
 	const tick = time.Second / 100 // USER_HZ
 	u := Usage{
-		User: time.Duration(number(11)) * tick, System: time.Duration(number(12)) * tick,
-		RSS: number(21) * int64(os.Getpagesize()), Name: text[from+1 : to],
+		User: time.Duration(number(11)) * tick, RSS: number(21) * int64(os.Getpagesize()), Name: text[from+1 : to],
 	}
 	if err != nil {
 		return Usage{}, err
