@@ -193,7 +193,7 @@ func New(ns *socketio.Namespace, store Store, o Options) (*API, error) {
 	ns.OnDisconnect(a.disconnected)
 	ns.Render(render)
 	ns.OnReplay(redactReplay)
-	ns.OnAnyOutgoing(a.alignSoon)
+	ns.OnAnyOutgoing(a.putOutSoon)
 	ns.OnGap(gapEvent)
 	ns.OnPresence(a.presenceEvent)
 	ns.UseEvent(a.refused)

@@ -32,10 +32,13 @@ type member struct {
 	handle string
 
 	// roster guards what follows: a socket may be put out of a room while it waits.
+	// Name and handle are changed with it held, too.
 	roster sync.Mutex
-	// present are the chat rooms whose rosters have the handle, ascending.
-	present []string
-	left    bool // the socket has ended
+	// present are the chat rooms whose rosters have the handle, ascending; entering is
+	// one that is being entered, or again.
+	present  []string
+	entering string
+	left     bool // the socket has ended
 	// counted are the rooms that count for Limits.RoomsPerUser, ascending; joining is
 	// one that the socket is not in yet. They end with gone.
 	counted []string

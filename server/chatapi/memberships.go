@@ -110,15 +110,14 @@ func (a *API) memberPlace(user string) (namespace, place string) {
 }
 
 // admitRoom counts a room that a member is about to join, or refuses it with
-// ErrTooManyRooms. forced is for one that it is in already.
+// ErrTooManyRooms. forced is for one that it is in already. For the socket's own
+// goroutine, as is all that adds.
 func (a *API) admitRoom(ctx context.Context, m *member, room string, forced bool) error {
 	m.roster.Lock()
-	defer m.roster.Unlock()
-	if room == chat.Lobby || m.gone {
-		return nil
-	}
-	i, was := slices.BinarySearch(m.counted, room)
-	if was {
+	_, was := slices.BinarySearch(m.counted, room)
+	done := was || m.gone || room == chat.Lobby
+	m.roster.Unlock()
+	if done {
 		return nil
 	}
 	user := m.socket.User()
@@ -142,6 +141,13 @@ func (a *API) admitRoom(ctx context.Context, m *member, room string, forced bool
 			return err
 		}
 	}
+	m.roster.Lock()
+	defer m.roster.Unlock()
+	if room != m.joining && !m.in(room) {
+		a.uncount(user, room) // put out meanwhile
+		return nil
+	}
+	i, _ := slices.BinarySearch(m.counted, room)
 	m.counted = slices.Insert(m.counted, i, room)
 	m.keep()
 	return nil

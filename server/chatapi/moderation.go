@@ -280,9 +280,9 @@ func redactReplay(missed []*adapter.Delivery) []*adapter.Delivery {
 	return missed
 }
 
-// alignSoon makes the presence of a socket that was put out of a room follow,
+// putOutSoon makes the presence of a socket that was put out of a room follow,
 // without waiting for its next request. It runs on the sequencer.
-func (a *API) alignSoon(s *socketio.Socket, e adapter.Event) {
+func (a *API) putOutSoon(s *socketio.Socket, e adapter.Event) {
 	if e.Name != eventRoomClosed {
 		return
 	}

@@ -24,7 +24,12 @@ type modScene struct {
 }
 
 func newModScene(t *testing.T) *modScene {
-	f := newTokenChat(t, Options{Rules: modRules(t), RelayEvents: []string{"draw"}})
+	return modSceneOf(t, newTokenChat(t, Options{Rules: modRules(t), RelayEvents: []string{"draw"}}))
+}
+
+// modSceneOf has its people in the room tea.
+func modSceneOf(t *testing.T, f *fixture) *modScene {
+	t.Helper()
 	s := &modScene{fixture: f}
 	s.mod = f.dial(hello{auth: withToken(pass("mod", "name", "Mod", "mod", true))})
 	s.ann = f.dial(hello{auth: withToken(pass("ann", "name", "Ann"))})

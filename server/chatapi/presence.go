@@ -126,7 +126,7 @@ func (a *API) work() {
 		case <-a.stop.Done():
 			return
 		case m := <-a.moved:
-			a.alignNow(m)
+			a.putOut(m)
 			continue
 		case <-a.wake:
 		}
@@ -162,19 +162,17 @@ func (a *API) workUntilIdle() bool {
 		case <-a.stop.Done():
 			return false
 		case m := <-a.moved:
-			a.alignNow(m)
+			a.putOut(m)
 		case <-tick.C:
 		}
 	}
 }
 
-func (a *API) alignNow(m *member) {
-	ctx, cancel := context.WithTimeout(a.stop, a.options.StoreTimeout)
-	defer cancel()
+// putOut has the presence and the count of a socket that was put out of a room
+// follow. It does not wait: everybody's typing does.
+func (a *API) putOut(m *member) {
 	a.uncountLeft(m)
-	if err := a.align(ctx, m); err != nil {
-		a.options.Logger.Debug("presence not aligned", "err", err)
-	}
+	a.exitLeft(m)
 }
 
 // tell sends what the worker found. Numbers go to this node's members only:
