@@ -217,7 +217,12 @@ func (s *Server) writePayload(w http.ResponseWriter, r *http.Request, q url.Valu
 
 	head := w.Header()
 	head.Set("Content-Type", "text/plain; charset=UTF-8")
-	if octets {
+	switch {
+	case jsonp:
+		// Node says text here too; but a browser runs no script that says it is
+		// text where X-Content-Type-Options is nosniff.
+		head.Set("Content-Type", "text/javascript; charset=UTF-8")
+	case octets:
 		head.Set("Content-Type", "application/octet-stream")
 	}
 	head.Set("Cache-Control", "no-store")

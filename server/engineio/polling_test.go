@@ -56,9 +56,9 @@ func TestPollingEcho(t *testing.T) {
 		{"revision 3 base64 in, octets out", "3", "", "10:b4AQIDBA==", nil, "\x01\x05\xff\x04\x01\x02\x03\x04", "application/octet-stream"},
 		{"revision 3 text twice encoded", "3", "", "4:4\u00e2\u0082\u00ac", nil, "2:4€", "text/plain; charset=UTF-8"},
 		{"JSONP", "3", "&j=7", "d=11%3A421%5B%22hi%22%2C1%5D", []string{"Content-Type: application/x-www-form-urlencoded"},
-			`___eio[7]("11:421[\"hi\",1]");`, "text/plain; charset=UTF-8"},
-		{"JSONP binary", "3", "&j=0", "d=6%3Ab4AQID", nil, `___eio[0]("6:b4AQID");`, "text/plain; charset=UTF-8"},
-		{"JSONP, revision 4", "4", "&j=1", "d=4a%1e4b", nil, `___eio[1]("4a` + `\u001e` + `4b");`, "text/plain; charset=UTF-8"},
+			`___eio[7]("11:421[\"hi\",1]");`, "text/javascript; charset=UTF-8"},
+		{"JSONP binary", "3", "&j=0", "d=6%3Ab4AQID", nil, `___eio[0]("6:b4AQID");`, "text/javascript; charset=UTF-8"},
+		{"JSONP, revision 4", "4", "&j=1", "d=4a%1e4b", nil, `___eio[1]("4a` + `\u001e` + `4b");`, "text/javascript; charset=UTF-8"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
