@@ -265,7 +265,7 @@ func TestBadWebSocketHandshakes(t *testing.T) {
 	h := start(t, engineio.Options{})
 	good := map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
 	for name, value := range map[string]string{
-		"Connection": "close", "Upgrade": "h2c", "Sec-WebSocket-Version": "8", "Sec-WebSocket-Key": "short",
+		"Connection": "close", "Sec-WebSocket-Version": "8", "Sec-WebSocket-Key": "short",
 	} {
 		nc, err := net.Dial("tcp", h.addr)
 		if err != nil {
@@ -289,4 +289,24 @@ func TestBadWebSocketHandshakes(t *testing.T) {
 	if n := h.Sessions(); n != 0 {
 		t.Errorf("%d sessions", n)
 	}
+}
+
+// An offer of another protocol is passed over, with ordinary requests and with those
+// that need a WebSocket.
+func TestOtherProtocolOffered(t *testing.T) {
+	h := start(t, engineio.Options{})
+	offer := []string{"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"}
+	if a := h.do("GET", "EIO=4&transport=polling", "", offer...); a.status != 200 || !strings.HasPrefix(a.body, "0{") {
+		t.Errorf("a handshake: %d %q", a.status, a.body)
+	}
+	c := h.poller("4", "")
+	c.expectPost("4hello", offer...)
+	if a := c.get(); a.body != "4hello" {
+		t.Errorf("%d %q", a.status, a.body)
+	}
+	if a := h.do("GET", "EIO=4&transport=websocket", "", offer...); a.status != 400 || !strings.Contains(a.body, `"code":3`) {
+		t.Errorf("no WebSocket: %d %q", a.status, a.body)
+	}
+	ws := h.dial("&EIO=4", "Upgrade: h2c") // besides
+	ws.nc.Close()
 }

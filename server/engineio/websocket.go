@@ -94,14 +94,24 @@ var closeFrame = prepareControl(ws.OpClose, nil)
 // errEnded ends a feed when the session, or the candidate, takes no more.
 var errEnded = errors.New("ended")
 
-// isUpgrade reports whether a request asks for another protocol.
-func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
+// isUpgrade reports whether a request asks for WebSocket. What asks for another
+// protocol is served as if it did not (RFC 9110, 7.8): HTTP clients, such as Java's
+// and curl, offer h2c with ordinary requests.
+func isUpgrade(r *http.Request) bool {
+	for _, v := range r.Header.Values("Upgrade") {
+		for protocol := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(protocol), "websocket") {
+				return true
+			}
+		}
+	}
+	return false
+}
 
-// checkUpgrade reports whether r is a WebSocket handshake that will succeed
-// (RFC 6455, 4.2.1), so that refusals can still be ordinary answers.
+// checkUpgrade reports whether r, which asks for WebSocket, is a handshake that will
+// succeed (RFC 6455, 4.2.1), so that refusals can still be ordinary answers.
 func checkUpgrade(r *http.Request) bool {
 	if r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 ||
-		!strings.EqualFold(r.Header.Get("Upgrade"), "websocket") ||
 		len(r.Header.Get("Sec-WebSocket-Key")) != 24 || r.Header.Get("Sec-WebSocket-Version") != "13" {
 		return false
 	}
