@@ -14,7 +14,7 @@ var backendSettings = []*setting{
 	{key: "api.keys", field: func(c *Config) any { return &c.API.Keys }, secret: true,
 		about: "Keys of back ends, each with name (what people see as the sender), hash, scopes (read, write, moderate, admin) and, to be good in some rooms only, rooms (docs/http-api.md); antchat apikey makes one. Several may have one name while a new one takes the old one's place. Without keys and api.claim there is no API."},
 	{key: "api.claim", field: func(c *Config) any { return &c.API.Claim }, check: checkLine,
-		about: "Claim of a token (auth.mode token) with the scopes that it has in the API: a list, or a text with spaces between; empty means that tokens have none."},
+		about: "Claim of a token (auth.mode token) with the scopes that it has in the API: a list, or a text with spaces between, or an object with scopes and rooms (docs/http-api.md); empty means that tokens have none."},
 	{key: "api.max_body", field: func(c *Config) any { return &c.API.MaxBody }, initial: "1048576", least: "1024", most: "104857600", unit: "bytes",
 		about: "Limit of a request's body."},
 	{key: "api.max_batch", field: func(c *Config) any { return &c.API.MaxBatch }, initial: "100", least: "1", most: "1000", unit: "messages",

@@ -28,7 +28,8 @@ type Options struct {
 	// Keys let back ends in; at most MaxKeys.
 	Keys []Key
 	// Tokens, when not nil, lets in whoever's token has scopes in Claim: a list of
-	// texts, or one text with spaces between.
+	// texts, or one text with spaces between; or an object with these as scopes and, as
+	// rooms, a list of what Key.Rooms is.
 	Tokens identity.Authenticator
 	Claim  string
 	// TokenLeeway is how long after its end a token is good for more pages of an

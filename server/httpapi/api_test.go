@@ -43,7 +43,7 @@ func (s *store) Append(ctx context.Context, a adapter.Append) (adapter.Appended,
 	return s.Adapter.Append(ctx, a)
 }
 
-// tokens are subjects with scopes: "subject scope scope".
+// tokens are subjects with scopes, "subject:scope scope", or with a claim in JSON.
 type tokens struct{}
 
 func (tokens) Authenticate(_ context.Context, token string) (identity.Identity, error) {
@@ -58,6 +58,11 @@ func (tokens) Authenticate(_ context.Context, token string) (identity.Identity, 
 		return identity.Identity{}, identity.ErrInvalid
 	}
 	id := identity.Identity{Subject: subject, Name: "Service", Claims: identity.Claims{"scopes": scopes}}
+	if strings.HasPrefix(scopes, "{") {
+		if err := json.Unmarshal([]byte(`{"scopes":`+scopes+`}`), &id.Claims); err != nil {
+			return identity.Identity{}, identity.ErrInvalid
+		}
+	}
 	if life, err := time.ParseDuration(subject); err == nil { // one that says how long it is good
 		id.Expires = time.Now().Add(life)
 	}

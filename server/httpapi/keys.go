@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,8 +77,8 @@ type Key struct {
 // is empty. DirectRooms as the pattern are the key's own direct rooms, which no
 // other pattern fits.
 type KeyRooms struct {
-	Pattern string
-	Rights  []string
+	Pattern string   `json:"pattern"`
+	Rights  []string `json:"rights"`
 }
 
 // DirectRooms is the pattern of a key's own direct rooms.
@@ -274,18 +275,9 @@ func (a *API) bearer(ctx context.Context, token string) (*caller, error) {
 		c.expires = id.Expires.Add(a.options.TokenLeeway)
 	}
 	value, _ := id.Claims.Find(a.options.Claim)
-	switch value := value.(type) {
-	case string:
-		for _, name := range strings.Fields(value) {
-			one, _ := parseScope(name)
-			c.scopes |= one
-		}
-	case []any:
-		for _, name := range value {
-			text, _ := name.(string)
-			one, _ := parseScope(text)
-			c.scopes |= one
-		}
+	var rooms *chatapi.BackendRooms
+	if c.scopes, rooms, err = claimed(value); err != nil {
+		return nil, failure{code: CodeScopeMissing, detail: "the token's claim " + a.options.Claim + ": " + err.Error()}
 	}
 	if c.scopes == 0 {
 		return nil, failure{code: CodeScopeMissing, detail: "the token has no scope here"}
@@ -297,5 +289,53 @@ func (a *API) bearer(ctx context.Context, token string) (*caller, error) {
 	if err != nil { // a name that nobody may have
 		c.backend, err = a.chat.Backend("token\x00"+id.Subject, "API")
 	}
+	if err == nil && rooms != nil {
+		c.backend = c.backend.Within(*rooms)
+	}
 	return c, err
+}
+
+// claimed reads a token's claim: its scopes or, as an object, its scopes and its
+// rooms, in the form of a key's. An object without rooms is refused, as is what is
+// wrong in them: a slip must not open every room. No rooms are all.
+func claimed(value any) (scopes Scope, rooms *chatapi.BackendRooms, err error) {
+	object, limited := value.(map[string]any)
+	if !limited {
+		return claimedScopes(value), nil, nil
+	}
+	var list []KeyRooms
+	text, err := json.Marshal(object["rooms"])
+	if err == nil {
+		err = json.Unmarshal(text, &list)
+	}
+	if err != nil || list == nil {
+		return 0, nil, errors.New("rooms are a list of objects with pattern and rights")
+	}
+	if scopes = claimedScopes(object["scopes"]); scopes&ScopeAdmin != 0 {
+		return 0, nil, errors.New("admin is for the whole chat: not with rooms")
+	}
+	within, err := backendRooms(list)
+	if err != nil {
+		return 0, nil, fmt.Errorf("rooms: %w", err)
+	}
+	return scopes, &within, nil
+}
+
+// claimedScopes are those in a list of texts, or in one text with spaces between.
+// What is none is another API's.
+func claimedScopes(value any) (scopes Scope) {
+	switch value := value.(type) {
+	case string:
+		for _, name := range strings.Fields(value) {
+			one, _ := parseScope(name)
+			scopes |= one
+		}
+	case []any:
+		for _, name := range value {
+			text, _ := name.(string)
+			one, _ := parseScope(text)
+			scopes |= one
+		}
+	}
+	return scopes
 }

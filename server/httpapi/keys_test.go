@@ -118,3 +118,41 @@ func TestBadKeyRooms(t *testing.T) {
 		}
 	}
 }
+
+// A token with rooms in its claim is like a key with rooms.
+func TestTokenRooms(t *testing.T) {
+	f := newFixture(t, nil)
+	token := func(claim string) []string { return []string{"Authorization", "Bearer ann:" + claim} }
+	for _, room := range []string{"jobs-1", "jobs-secret", "other"} {
+		answer[Stored](f, 201, f.do("POST", "/rooms/"+room+"/messages", `{"message":"x"}`))
+	}
+	limited := token(`{"scopes":["read","write"],"rooms":[{"pattern":"jobs-secret","rights":[]},{"pattern":"jobs-*","rights":["read"]},{"pattern":"@*","rights":["write"]}]}`)
+	if list := answer[RoomList](f, 200, f.do("GET", "/rooms", "", limited...)); len(list.Rooms) != 1 || list.Rooms[0].Room != "jobs-1" {
+		t.Errorf("lists %+v", list.Rooms)
+	}
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"GET", "/rooms/jobs-1/messages", "", 200}, {"GET", "/rooms/jobs-1/export", "", 200},
+		{"GET", "/rooms/jobs-secret/messages", "", 403}, {"GET", "/rooms/other/messages", "", 403}, {"GET", "/rooms/other/export", "", 403},
+		{"POST", "/rooms/jobs-1/messages", `{"message":"x"}`, 403}, {"POST", "/users/sub:bob/messages", `{"message":"x"}`, 201},
+		{"PUT", "/rooms/jobs-1/mutes/sub:bob", "", 403}, // no scope
+	} {
+		if w := f.do(tt.method, tt.path, tt.body, limited...); w.Code != tt.status {
+			t.Errorf("%s %s: %d %s", tt.method, tt.path, w.Code, w.Body)
+		}
+	}
+	f.refused(f.do("GET", "/rooms/jobs-1/messages", "", token(`{"scopes":"read","rooms":[]}`)...), CodeForbidden)
+	for name, claim := range map[string]string{
+		"no rooms": `{"scopes":["read"]}`, "null": `{"scopes":["read"],"rooms":null}`, "text": `{"scopes":["read"],"rooms":"jobs-1"}`,
+		"no object": `{"scopes":["read"],"rooms":["jobs-1"]}`, "no rights": `{"scopes":["read"],"rooms":[{"pattern":"jobs-1"}]}`,
+		"right": `{"scopes":["read"],"rooms":[{"pattern":"jobs-1","rights":["own"]}]}`, "pattern": `{"scopes":["read"],"rooms":[{"rights":["read"]}]}`,
+		"admin": `{"scopes":["read","admin"],"rooms":[]}`, "no scopes": `{"rooms":[{"pattern":"*","rights":["read"]}]}`,
+	} {
+		if w := f.do("GET", "/rooms/jobs-1/messages", "", token(claim)...); w.Code != http.StatusForbidden {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		f.refused(f.do("GET", "/rooms", "", token(claim)...), CodeScopeMissing)
+	}
+}
