@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 )
 
 // directory serves an operator's own page. os.Root keeps every name, and every
@@ -39,7 +40,7 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name = path.Join(name, ".")
 	// A name that cleaning changes, or that has a dot in front, is not one
 	// that a page asks for. Backslashes are separators on Windows.
-	if name != strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/") && name != "." || hidden(name) || strings.ContainsAny(name, "\\\x00") {
+	if name != strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/") && name != "." || path.IsAbs(name) || hidden(name) || strings.ContainsAny(name, "\\\x00") {
 		notFound(w, r)
 		return
 	}
@@ -58,7 +59,7 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !absent(err) {
 			d.logger.Warn("the page's file cannot be read", "file", name, "error", err)
 		}
 		notFound(w, r)
@@ -83,6 +84,12 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", kind(name, head[:n]))
 	http.ServeContent(w, r, name, info.ModTime(), f)
+}
+
+// absent says that an error means no more than that there is no such file: anybody
+// can ask for such names, and must not fill the log.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
 }
 
 // open does not follow a name to anything but a file or a directory: opening a

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -368,3 +370,25 @@ type deadlineWriter struct {
 
 func (w *deadlineWriter) SetReadDeadline(t time.Time) error  { w.d.read = t; return nil }
 func (w *deadlineWriter) SetWriteDeadline(t time.Time) error { w.d.write = t; return nil }
+
+// Whoever asks for what there cannot be writes nothing into the log.
+func TestDirectoryLogs(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	g := start(t, Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for _, target := range []string{"/none", "//file", "//etc/passwd", "/file/x", "/" + strings.Repeat("x", 300), "/" + strings.Repeat("x/", 3000) + "x"} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.URL.Path = target
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		if w.Code != http.StatusNotFound {
+			t.Errorf("%.20s: %d", target, w.Code)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("the log says %s", &log)
+	}
+}
