@@ -170,7 +170,10 @@ func (a *API) take(ctx context.Context, kind Kind, who asker) error {
 		b := a.buckets.find(bucketKey{kind, Scope(scope), id}, limit, now)
 		one, wait := b.take(now, Scope(scope) != ScopeAddress)
 		if wait == 0 && Scope(scope) == ScopeUser && a.options.Fairness.Shared {
-			wait = a.lease(ctx, b, kind, who.user, limit, now)
+			if wait = a.lease(ctx, b, kind, who.user, limit, now); wait > 0 {
+				one.CancelAt(now)
+				b.limiter.ReserveN(now, 1) // what a refusal costs
+			}
 		}
 		if wait > 0 {
 			for _, other := range taken {

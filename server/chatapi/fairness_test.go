@@ -1,6 +1,7 @@
 package chatapi
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -241,6 +242,33 @@ func TestSharedBuckets(t *testing.T) {
 	// The fleet's 200, and the free slice of 10 on each node.
 	if passed != 240 {
 		t.Errorf("%d passed", passed)
+	}
+}
+
+// spent is a store in which the fleet has used up everything.
+type spent struct{ *local.Adapter }
+
+func (spent) Count(context.Context, string, int64, time.Duration) (int64, error) { return 1 << 40, nil }
+
+// What the fleet refuses costs a tenth, as any refusal: when its window is over, the
+// node's own bucket has the rest.
+func TestSharedRefusalCosts(t *testing.T) {
+	a, err := local.Open(local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := Bucket{Rate: 0.001, Burst: 100}
+	f := newChatOver(t, spent{a}, a, Options{Fairness: Fairness{Shared: true, Reads: Buckets{User: limit}}})
+	refused := 0
+	for range 35 {
+		if f.api.take(t.Context(), KindRead, asker{user: "u"}) != nil {
+			refused++
+		}
+	}
+	now := time.Now()
+	left := f.api.buckets.find(bucketKey{KindRead, ScopeUser, "u"}, limit, now).limiter.TokensAt(now)
+	if want := 1000.0 - 5*requestCost - 30; refused != 30 || left < want || left > want+10 {
+		t.Errorf("%d refused, %v tenths left of %v", refused, left, want)
 	}
 }
 
