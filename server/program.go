@@ -393,6 +393,7 @@ func socketOptions(c *config.Config, logger *slog.Logger) socketio.Options {
 			// A packet of some large parts, and not of as many as there may be.
 			MaxBytes: int(4 * c.Engine.MaxHTTPBufferSize),
 		},
+		MaxArriving:    c.Engine.MaxArriving,
 		Inbox:          c.SocketIO.Inbox,
 		MaxHeld:        c.SocketIO.MaxHeld,
 		MaxRooms:       c.SocketIO.MaxRooms,

@@ -70,7 +70,7 @@ var connectionSettings = []*setting{
 	{key: "engine.queue_packets", field: func(c *Config) any { return &c.Engine.QueuePackets }, initial: "4096", least: "16", most: "1000000", unit: "packets",
 		about: "The same limit, counted in packets."},
 	{key: "engine.max_arriving", field: func(c *Config) any { return &c.Engine.MaxArriving }, initial: "268435456", least: "1048576", most: "1099511627776", unit: "bytes",
-		about: "Limit of the messages and bodies that have begun to arrive and not ended, of all clients together; who brings more is refused: a POST with 503, a WebSocket with close code 1013. Not less than engine.max_http_buffer_size."},
+		about: "Limit of the messages and bodies that have begun to arrive and not ended, of all clients together; who brings more is refused: a POST with 503, a WebSocket with close code 1013. The same limit holds once more for packets whose attachments are to come: whose bytes are too many is closed. Not less than engine.max_http_buffer_size."},
 	{key: "engine.max_sessions", field: func(c *Config) any { return &c.Engine.MaxSessions }, initial: "250000", least: "1", most: "10000000", unit: "connections",
 		about: "Limit of connections; beyond it a new one is answered 503 with Retry-After. The default is lowered to what the system's limit of open files lets in."},
 	{key: "engine.max_sessions_per_address", field: func(c *Config) any { return &c.Engine.MaxSessionsPerAddress }, initial: "20000", least: "1", most: "10000000", unit: "connections",

@@ -91,7 +91,7 @@ func (m *Metrics) SocketIO(events []string) socketio.Hooks {
 // violations is every text that socketio gives to Violation.
 var violations = []string{
 	"malformed packet", "text from a msgpack client", "packet for a namespace the client is not in",
-	"events not handled in time", "packet that only servers send", "too many CONNECT packets", "second CONNECT",
+	"events not handled in time", "too much is arriving", "packet that only servers send", "too many CONNECT packets", "second CONNECT",
 }
 
 var disconnectReasons = []string{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/antchat/antchat/server/socketio/packet"
@@ -19,10 +20,13 @@ type Client struct {
 
 	next, previous *Client // in the server's list; guarded by server.mu
 
+	// partial is a packet whose attachments are to come: the reading goroutine's, until
+	// Closed.
+	partial atomic.Pointer[partial]
+
 	// Owned by the reading goroutine.
-	partial  *partial // a packet whose attachments are to come
-	connects int32    // CONNECT packets in this minute
-	minute   uint32   // which one
+	connects int32  // CONNECT packets in this minute
+	minute   uint32 // which one
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -45,6 +49,28 @@ type Client struct {
 type partial struct {
 	decoder packet.Decoder
 	timeout *deadline
+	held    atomic.Int64 // bytes, as counted in Server.arriving
+}
+
+// hold counts more bytes of a packet whose attachments are to come. Each connection's
+// is bounded, by Limits.MaxBytes and AttachmentWait, but there are many connections.
+// When all hold too much it closes this one and is false.
+func (c *Client) hold(p *partial, n int) bool {
+	p.held.Add(int64(n))
+	if c.server.arriving.Add(int64(n)) <= c.server.options.MaxArriving {
+		return true
+	}
+	c.letGo()
+	c.close("too much is arriving")
+	return false
+}
+
+// letGo forgets the packet whose attachments are to come.
+func (c *Client) letGo() {
+	if p := c.partial.Swap(nil); p != nil {
+		c.server.deadlines.remove(p.timeout)
+		c.server.arriving.Add(-p.held.Swap(0))
+	}
 }
 
 // early is what a client has at first.
@@ -115,15 +141,17 @@ func (c *Client) Text(data []byte) error {
 		return c.unfit("text from a msgpack client")
 	}
 	c.texts = true
-	if c.partial != nil {
-		return c.take(c.partial.decoder.Text(data)) // which it does not take
+	if begun := c.partial.Load(); begun != nil {
+		return c.take(begun.decoder.Text(data)) // which it does not take
 	}
 	d := c.decoder()
 	p, err := d.Text(data)
 	if p == nil && err == nil {
-		c.partial = &partial{decoder: d, timeout: c.server.deadlines.add(c.server.options.AttachmentWait, func() {
+		begun := &partial{decoder: d, timeout: c.server.deadlines.add(c.server.options.AttachmentWait, func() {
 			c.conn.Close(string(ReasonForcedServerClose))
 		})}
+		c.partial.Store(begun)
+		c.hold(begun, len(data))
 		return nil
 	}
 	return c.take(p, err)
@@ -142,8 +170,11 @@ func (c *Client) Binary(data []byte) error {
 		return c.take(packet.DecodeMsgpack(data, c.server.options.Limits))
 	}
 	c.texts = true
-	if c.partial != nil {
-		return c.take(c.partial.decoder.Binary(data))
+	if begun := c.partial.Load(); begun != nil {
+		if !c.hold(begun, len(data)) {
+			return nil
+		}
+		return c.take(begun.decoder.Binary(data))
 	}
 	d := c.decoder()
 	return c.take(d.Binary(data)) // which it does not take
@@ -189,6 +220,7 @@ func (c *Client) closeAs(reason DisconnectReason) {
 	}
 	c.closed = true
 	c.mu.Unlock()
+	c.letGo()
 	c.endTimeout()
 	for _, s := range c.sockets() {
 		s.end(reason, false)
@@ -216,16 +248,14 @@ func (c *Client) take(p *packet.Packet, err error) error {
 		return nil
 	}
 	if err != nil {
+		c.letGo()
 		c.violation("malformed packet")
 		return err
 	}
 	if p == nil {
 		return nil // more attachments are to come
 	}
-	if c.partial != nil {
-		c.server.deadlines.remove(c.partial.timeout)
-		c.partial = nil
-	}
+	c.letGo()
 	c.handle(p)
 	return nil
 }

@@ -187,3 +187,38 @@ func TestAttachmentsThatNeverCome(t *testing.T) {
 	p.say(`51-1["b",{"_placeholder":true,"num":0}]`)
 	p.wantClosed("forced server close")
 }
+
+// What all connections hold of packets whose attachments are to come is bounded, and
+// given back however it ends.
+func TestTooManyAttachmentsArrive(t *testing.T) {
+	violations := make(chan string, 1)
+	s := newTestServer(t, Options{MaxArriving: 3000, Hooks: Hooks{Violation: func(what string) { violations <- what }}})
+	On(s.Of("/"), "b", func(_ context.Context, _ *Socket, _ struct{}) (int, error) { return 1, nil })
+	begin := func() *peer {
+		p := s.v5()
+		p.connect("/", "")
+		p.say(`52-1["b",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
+		return p
+	}
+	kb := make([]byte, 1000)
+	one, two, three := begin(), begin(), begin()
+	one.sayBinary(kb)
+	two.sayBinary(kb)
+	three.sayBinary(kb)
+	three.wantClosed("forced server close")
+	if what := <-violations; what != "too much is arriving" {
+		t.Error(what)
+	}
+	one.sayBinary(kb[:1])
+	one.want(`31[1]`)
+	two.Close("transport close")
+	begin().say("2[")
+	if what := <-violations; what != "malformed packet" {
+		t.Error(what)
+	}
+	eventually(t, "nothing to be held", func() bool { return s.arriving.Load() == 0 })
+	four := begin()
+	four.sayBinary(kb)
+	four.sayBinary(kb)
+	four.want(`31[1]`)
+}

@@ -71,7 +71,7 @@ func (ns *Namespace) OnMove(pack func(*Socket) ([]byte, error), unpack func(*Soc
 // handled, for as long as ctx lasts, then nothing more is sent. It returns what
 // Adopt needs. After an error the connection must be closed.
 func (c *Client) Pack(ctx context.Context) ([]byte, error) {
-	if c.partial != nil {
+	if c.partial.Load() != nil {
 		return nil, fmt.Errorf("%w: attachments are to come", errCannotMove)
 	}
 	m := moved{Msgpack: c.msgpack}

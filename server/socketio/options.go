@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/antchat/antchat/adapter"
@@ -54,6 +55,10 @@ type Options struct {
 	// AttachmentWait is how long the attachments of a packet may take to arrive;
 	// then the connection is closed. 60 s.
 	AttachmentWait time.Duration
+	// MaxArriving bounds the bytes of packets whose attachments are to come, of all
+	// connections together; whose bytes are too many is closed. 256 MiB, or four times
+	// Limits.MaxBytes if that is more; negative: no limit.
+	MaxArriving int64
 	// MaxPendingAcks is how many events of a socket may wait for their
 	// acknowledgement. 1000.
 	MaxPendingAcks int
@@ -167,6 +172,12 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxAuth, 16<<10)
 	def(&o.MaxPendingAcks, 1000)
 	def(&o.MaxData, 16<<10)
+	switch {
+	case o.MaxArriving == 0:
+		o.MaxArriving = max(256<<20, 4*int64(o.Limits.MaxBytes))
+	case o.MaxArriving < 0:
+		o.MaxArriving = math.MaxInt64
+	}
 	def(&o.Views, 1)
 	o.Views = min(o.Views, maxViews)
 	if o.ErrorPayload == nil {

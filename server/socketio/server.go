@@ -30,6 +30,7 @@ type Server struct {
 	// independent, so they need not be read together.
 	completed [adapter.MaxLanes]atomic.Uint64
 
+	arriving  atomic.Int64 // bytes of packets whose attachments are to come
 	deadlines deadlines
 	leaving   leavingSockets
 	moves     moves
