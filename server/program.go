@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/antchat/antchat/adapter"
 	"github.com/antchat/antchat/adapter/local"
@@ -58,6 +59,7 @@ type program struct {
 	adminUI  *adminui.UI // nil when it is off
 	silent   newcomers
 	stopping atomic.Bool
+	outage   outage
 }
 
 // newProgram wires everything up to the listener. A wrong setting is a
@@ -134,6 +136,7 @@ func newProgram(c *config.Config, logger *slog.Logger) (_ *program, err error) {
 	engine := engineOptions(c, logger)
 	engine.CheckOrigin = origins.Allowed
 	engine.Admit = p.admit
+	engine.Ready = func() bool { return !p.outage.lasts(p.adapter.Status().Ready, time.Now()) }
 	engine.Hooks = p.metrics.EngineIO()
 	if p.adminUI != nil {
 		engine.Hooks = adminUIHooks(p.adminUI, engine.Hooks)

@@ -52,6 +52,38 @@ func TestAdmit(t *testing.T) {
 	h.dial("&EIO=4").open()
 }
 
+// TestReady: a node that could not serve a new session says so, and serves those that
+// it has.
+func TestReady(t *testing.T) {
+	var away atomic.Bool
+	var refused atomic.Int32
+	h := start(t, engineio.Options{
+		Ready: func() bool { return !away.Load() },
+		Hooks: engineio.Hooks{Refused: func(code engineio.RefusalCode) {
+			if code == engineio.RefusedUnready {
+				refused.Add(1)
+			}
+		}},
+	})
+	p := h.poller("4", "")
+	away.Store(true)
+	a := h.do("GET", "EIO=4&transport=polling", "")
+	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+		t.Errorf("polling: %+v", a)
+	}
+	if c, resp := h.tryDial("&EIO=4"); c != nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("websocket: %+v", resp)
+	}
+	if refused.Load() != 2 {
+		t.Errorf("%d refusals were told", refused.Load())
+	}
+	w := h.dial("&EIO=4&sid=" + p.sid) // an upgrade
+	w.send("2probe")
+	w.expectText("3probe")
+	away.Store(false)
+	h.dial("&EIO=4").open()
+}
+
 // TestFullBeforeAllowed: where there is no room nobody is asked whether the
 // client may come in, and whoever may not takes no room.
 func TestFullBeforeAllowed(t *testing.T) {

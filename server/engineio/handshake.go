@@ -22,6 +22,10 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q url.Values,
 			return
 		}
 	}
+	if s.o.Ready != nil && !s.o.Ready() {
+		s.refuse(w, r, RefusedUnready, "")
+		return
+	}
 	transport, eio := q.Get("transport"), q.Get("EIO")
 	revision := byte(3)
 	if eio == "4" {

@@ -92,6 +92,10 @@ type Options struct {
 	// gets status 503 and Retry-After, in whole seconds. It must not block.
 	// Default nil: always.
 	Admit func() (retryAfter time.Duration, ok bool)
+	// Ready says whether a new session could be served now, for what else it needs;
+	// asked after Admit, in the same way. With false the client gets status 503.
+	// Default nil: always.
+	Ready func() bool
 	// AllowRequest may refuse a handshake: its error's text goes to the client
 	// with status 403, code 4. Default nil: all pass.
 	AllowRequest func(*http.Request) error

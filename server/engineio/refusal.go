@@ -28,6 +28,7 @@ const (
 	RefusedBusy                         // MaxRelayed
 	RefusedOverload                     // Admit said no
 	RefusedCrowded                      // MaxArriving
+	RefusedUnready                      // Ready said no
 )
 
 // retryAfter is when a client that found no room is told to come again, in
@@ -58,6 +59,8 @@ func (c RefusalCode) message() string {
 		return "Too many requests for other nodes"
 	case RefusedOverload:
 		return "Server overloaded"
+	case RefusedUnready:
+		return "Server not ready"
 	default:
 		return "Bad request"
 	}
@@ -82,7 +85,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code RefusalCode
 		if !upgrade {
 			status = http.StatusForbidden
 		}
-	case RefusedCapacity, RefusedAddress, RefusedShutdown, RefusedRelay, RefusedBusy, RefusedOverload:
+	case RefusedCapacity, RefusedAddress, RefusedShutdown, RefusedRelay, RefusedBusy, RefusedOverload, RefusedUnready:
 		status = http.StatusServiceUnavailable
 		if head.Get("Retry-After") == "" {
 			head.Set("Retry-After", strconv.Itoa(retryAfter+rand.IntN(retryAfter+1)))

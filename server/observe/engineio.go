@@ -28,6 +28,7 @@ var refusals = [...]string{
 	engineio.RefusedBusy:      "max_relayed",
 	engineio.RefusedOverload:  "overloaded",
 	engineio.RefusedCrowded:   "max_arriving",
+	engineio.RefusedUnready:   "not_ready",
 }
 
 // engine holds the metrics of Engine.IO. Arrays are indexed by transport, and by

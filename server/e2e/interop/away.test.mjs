@@ -66,6 +66,14 @@ test("nodes without their Redis wait for it, keep their connections and refuse w
     return typing.length > 0;
   }, "typing, which is kept nowhere, to go on on the same node");
 
+  // Whoever comes now is told so at once.
+  for (const { url } of nodes) {
+    await until(
+      async () => (await fetch(`${url}/socket.io/?EIO=4&transport=polling`)).status === 503,
+      "a new connection to be turned away",
+    );
+  }
+
   // Back from its file. The retry is one message, on whichever node it lands.
   await store.start();
   await until(async () => (await statuses("/readyz")).every((status) => status === 200), "the nodes to be ready again");
