@@ -278,7 +278,8 @@ func TestRefusals(t *testing.T) {
 			`redis.url: the value (hidden) (environment REDIS_URL) is not allowed: allowed is redis://host:port or rediss://host:port, with user:password@ if needed, or +cluster or +sentinel before the colon`},
 		{"a map for a value", "http:\n  port: {a: 1}\n", nil, nil,
 			`config: file FILE: http.port.a: unknown setting; did you mean http.port?` + list[1:]},
-		{"a list for a section", "http: [1]\n", nil, nil, `config: file FILE: http: unknown setting` + list},
+		{"a list for a section", "http: [1]\n", nil, nil, `config: file FILE: http: is a section: its settings stand below it, indented` + list},
+		{"a value for a section", "http: 3000\n", nil, nil, `config: file FILE: http: is a section: its settings stand below it, indented` + list},
 		{"a nested list", "relay:\n  events: [[a]]\n", nil, nil,
 			`relay.events: what stands there (file FILE) is not allowed: allowed is a list, with commas between`},
 

@@ -258,6 +258,9 @@ func readFile(v *viper.Viper, flags *pflag.FlagSet) (string, error) {
 		if find(key) != nil || (v.Get(key) == nil && isSection(key)) {
 			continue
 		}
+		if isSection(key) {
+			return refuse(key + ": is a section: its settings stand below it, indented; --help lists all that are allowed")
+		}
 		return refuse(key + ": unknown setting" + suggest(key, "", keys()))
 	}
 	return name, nil
