@@ -53,8 +53,8 @@ func newKey(w io.Writer) error {
   %s
 setting api.keys (choose name and scopes):
   - {name: worker, hash: %s, scopes: [read, write]}
-in ANTCHAT_API_KEYS:
-  [{"name":"worker","hash":"%s","scopes":["read","write"]}]
+or in the environment, before the server's command:
+  ANTCHAT_API_KEYS='[{"name":"worker","hash":"%s","scopes":["read","write"]}]'
 `, text, hash, hash)
 	return err
 }

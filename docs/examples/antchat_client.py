@@ -92,8 +92,10 @@ def make_task(app):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 3 or not {"CHAT_URL", "CHAT_KEY"} <= os.environ.keys():
         sys.exit(__doc__)
     client = Antchat(os.environ["CHAT_URL"], os.environ["CHAT_KEY"])
-    stored = client.post(sys.argv[1], sys.argv[2], idempotency_key=sys.argv[3] if len(sys.argv) > 3 else None)
-    print(json.dumps(stored))
+    try:
+        print(json.dumps(client.post(sys.argv[1], sys.argv[2], idempotency_key=sys.argv[3] if len(sys.argv) > 3 else None)))
+    except (Refused, OSError) as problem:
+        sys.exit(f"{client.base}: {problem}")
