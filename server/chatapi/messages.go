@@ -97,5 +97,8 @@ func (a *API) history(ctx context.Context, m *member, in History) (HistoryPage, 
 	if err := tellLost(m.socket, page.Lost); err != nil {
 		return HistoryPage{}, err
 	}
-	return HistoryPage{Messages: page.Messages, Removed: page.Removed, Epoch: page.Epoch, More: page.More, Gap: page.Gap}, nil
+	return HistoryPage{
+		Messages: page.Messages, Removed: page.Removed, Epoch: page.Epoch, First: page.First, Last: page.Last,
+		More: page.More, Gap: page.Gap,
+	}, nil
 }

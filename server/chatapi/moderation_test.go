@@ -119,6 +119,39 @@ func TestRemovedMessage(t *testing.T) {
 	call[Entry](s.bob, "remove message", map[string]any{"room": "tea", "seq": last.Seq}) // one's own
 }
 
+// A page may have no message in it, and says all the same where the next one begins.
+func TestPagesOfRemovals(t *testing.T) {
+	f := newTokenChat(t, Options{Rules: modRules(t)})
+	mod := f.dial(hello{auth: withToken(pass("mod", "mod", true))})
+	var sent []Stored
+	for i := range 5 {
+		sent = append(sent, call[Stored](mod, "new message", fmt.Sprintf("m%d", i)))
+	}
+	for _, s := range sent[:4] {
+		call[Entry](mod, "remove message", map[string]any{"seq": s.Seq})
+	}
+	late := f.dial(hello{auth: withToken(pass("late"))})
+	j := call[JoinedRoom](late, "join room", map[string]any{"room": "lobby", "limit": 2})
+	if len(j.Messages) != 0 || !j.More || j.First != 8 || j.Last != 9 || j.Seq != 9 {
+		t.Fatalf("%+v", j)
+	}
+	h := call[HistoryPage](late, "history", map[string]any{"limit": 2, "before": j.First})
+	if len(h.Messages) != 0 || !h.More || h.First != 6 || h.Last != 7 {
+		t.Fatalf("%+v", h)
+	}
+	h = call[HistoryPage](late, "history", map[string]any{"limit": 1, "before": h.First})
+	if got := texts(h.Messages); !slices.Equal(got, []string{"m4"}) || h.First != 5 || h.Last != 5 || !h.More {
+		t.Fatalf("%q, %+v", got, h)
+	}
+	h = call[HistoryPage](late, "history", map[string]any{"limit": 3, "after": h.Last})
+	if len(h.Messages) != 0 || !h.More || h.First != 6 || h.Last != 8 {
+		t.Fatalf("%+v", h)
+	}
+	if j = call[JoinedRoom](late, "join room", "nobody said anything here"); j.First != 0 || j.Last != 0 || j.More {
+		t.Errorf("%+v", j)
+	}
+}
+
 func TestRemovedFromTheTutorial(t *testing.T) {
 	f := newTokenChat(t, Options{Rules: modRules(t)})
 	mod := f.dial(hello{auth: withToken(pass("mod", "mod", true))})

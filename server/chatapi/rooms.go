@@ -238,7 +238,7 @@ func (a *API) joined(ctx context.Context, m *member, room string, q chat.JoinQue
 	}
 	return JoinedRoom{
 		Room: room, Epoch: page.Epoch, Seq: page.Seq, NumUsers: roster.NumUsers, Users: roster.Users,
-		Messages: page.Messages, Removed: page.Removed, More: page.More, Gap: page.Gap,
+		Messages: page.Messages, Removed: page.Removed, First: page.First, Last: page.Last, More: page.More, Gap: page.Gap,
 		Rights: a.rightsIn(m, room),
 	}, nil
 }

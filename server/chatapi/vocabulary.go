@@ -115,9 +115,13 @@ type JoinedRoom struct {
 	Messages messages      `json:"messages"`
 	// Removed are seqs of messages that were removed, as far as what was read
 	// says so; the messages themselves may be further back.
-	Removed []uint64    `json:"removed,omitempty"`
-	More    bool        `json:"more"`
-	Gap     *chat.Range `json:"gap"`
+	Removed []uint64 `json:"removed,omitempty"`
+	// First and Last are the seqs between which the answer is complete, entries that
+	// are no messages included; 0 when there are none.
+	First uint64      `json:"first"`
+	Last  uint64      `json:"last"`
+	More  bool        `json:"more"`
+	Gap   *chat.Range `json:"gap"`
 	// Rights are what the person may do: read, write, moderate.
 	Rights []string `json:"rights"`
 }
@@ -142,6 +146,8 @@ type HistoryPage struct {
 	Messages messages    `json:"messages"`
 	Removed  []uint64    `json:"removed,omitempty"`
 	Epoch    string      `json:"epoch"`
+	First    uint64      `json:"first"` // as in JoinedRoom
+	Last     uint64      `json:"last"`
 	More     bool        `json:"more"`
 	Gap      *chat.Range `json:"gap,omitempty"`
 }

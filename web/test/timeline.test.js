@@ -6,7 +6,8 @@ import { Timeline } from "../page/app/timeline.js";
 const message = (seq) => ({ seq, username: "a", message: `m${seq}`, room: "lobby", id: `i${seq}`, ts: seq });
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => message(from + i));
 const seqs = (timeline) => timeline.messages.map((m) => m.seq);
-const answer = (from, to, more = false, gap = null) => ({ room: "lobby", epoch: "e", seq: to, numUsers: 1, users: [], messages: range(from, to), more, gap });
+const page = (from, to, more = false) => ({ messages: range(from, to), first: from, last: to, more });
+const answer = (from, to, more = false, gap = null) => ({ room: "lobby", epoch: "e", seq: to, numUsers: 1, users: [], ...page(from, to, more), gap });
 const shown = (timeline) => [...timeline.entries()].map((e) => ("gap" in e ? `${e.gap.from}-${e.gap.to}` : e.message.seq));
 
 test("live messages come in order and once, whatever comes first", () => {
@@ -44,17 +45,44 @@ test("a hole is found, filled, and not asked for again", () => {
 test("scrolling back slides the window, and coming forward slides it back", () => {
   const t = new Timeline(100);
   t.join(answer(451, 500, true), 0);
-  for (let first = 451; t.first > 201; first -= 50) t.older(range(first - 50, first - 1), true);
+  for (let first = 451; t.first > 201; first -= 50) t.older(page(first - 50, first - 1, true));
   assert.equal(t.messages.length, 100);
   assert.deepEqual([t.first, t.last, t.hasOlder, t.hasNewer], [201, 300, true, true]);
   assert.equal(t.add([message(501)]).length, 1, "it is news");
   assert.equal(t.add([message(501)]).length, 0, "once");
   assert.equal(t.last, 300, "but outside the window");
-  while (t.hasNewer) t.newer(range(t.last + 1, Math.min(t.last + 50, 501)), t.last + 50 < 501);
+  while (t.hasNewer) t.newer(page(t.to + 1, Math.min(t.to + 50, 501), t.to + 50 < 501));
   assert.deepEqual([t.first, t.last, t.hasOlder], [402, 501, true]);
   t.add([message(502)]);
   assert.equal(t.last, 502);
   assert.equal(t.hole(), null);
+});
+
+test("a page may hold moderators' entries alone, and one goes on beyond it", () => {
+  const t = new Timeline(100);
+  t.join({ ...answer(101, 200, true), messages: [] }, 0);
+  assert.deepEqual([t.messages.length, t.from, t.hasOlder, t.head], [0, 101, true, 200]);
+  t.older({ ...page(51, 100, true), messages: [] });
+  assert.deepEqual([t.from, t.hasOlder], [51, true]);
+  t.older(page(1, 50));
+  assert.deepEqual([t.from, t.hasOlder, t.last], [1, false, 50]);
+  t.add([message(201)]);
+  t.fill({ after: 50, before: 201 }, []);
+  assert.equal(t.hole(), null);
+
+  // Away meanwhile, and only moderators were at work since.
+  t.join({ ...answer(202, 320, true), messages: [] }, 201);
+  assert.deepEqual([seqs(t).at(-1), t.head, t.hasOlder], [201, 320, false]);
+  t.join({ ...answer(400, 500, true), messages: [] }, 320);
+  assert.deepEqual([t.messages.length, t.from, t.hasOlder], [0, 400, true]);
+
+  // Back in the history, and forward over such a page.
+  const back = new Timeline(100);
+  back.join(answer(101, 200, true), 0);
+  back.older(page(1, 100));
+  assert.deepEqual([back.to, back.hasNewer], [100, true]);
+  back.newer({ ...page(101, 150, true), messages: [] });
+  assert.deepEqual([back.to, back.hasNewer], [150, true]);
 });
 
 test("at the end, only the newest stay", () => {
@@ -83,7 +111,7 @@ test("catching up joins what is there, or starts from the newest page", () => {
 test("while reading far back, catching up leaves the window alone", () => {
   const t = new Timeline(100);
   t.join(answer(401, 500, true), 0);
-  t.older(range(301, 400), true);
+  t.older(page(301, 400, true));
   assert.equal(t.hasNewer, true);
   t.join(answer(501, 510), 500);
   assert.deepEqual([t.first, t.last, t.head], [301, 400, 510]);

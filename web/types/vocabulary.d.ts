@@ -27,27 +27,32 @@ interface Person {
   user?: string;
 }
 
-interface Joined {
+/** A part of a room's log. */
+interface Part {
+  messages: Message[];
+  /** The seqs between which it is complete, moderators' entries included; 0: there is nothing. Older servers do not say. */
+  first?: number;
+  last?: number;
+  more: boolean;
+}
+
+interface Joined extends Part {
   room: string;
   epoch: string;
   seq: number;
   numUsers: number;
   users: Person[];
-  messages: Message[];
   /** Seqs of messages that lost their text since. */
   removed?: number[];
-  more: boolean;
   gap?: Gap | null;
   rights?: Right[];
 }
 
 type Right = "read" | "write" | "moderate";
 
-interface History {
-  messages: Message[];
+interface History extends Part {
   removed?: number[];
   epoch: string;
-  more: boolean;
 }
 
 interface RoomSummary {

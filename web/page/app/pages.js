@@ -25,19 +25,19 @@ export class Pages {
   /** The page before what is loaded. @param {Room} room */
   async older(room) {
     if (!room.timeline.hasOlder) return;
-    await this.#page(room, { before: room.timeline.first, limit: SCROLLED }, (h) => room.timeline.older(h.messages, h.more));
+    await this.#page(room, { before: room.timeline.from, limit: SCROLLED }, (h) => room.timeline.older(h));
   }
 
   /** The page after what is loaded. @param {Room} room */
   async newer(room) {
     if (!room.timeline.hasNewer) return;
-    await this.#page(room, { after: room.timeline.last, limit: SCROLLED }, (h) => room.timeline.newer(h.messages, h.more));
+    await this.#page(room, { after: room.timeline.to, limit: SCROLLED }, (h) => room.timeline.newer(h));
   }
 
   /** The newest page in place of what is loaded. @param {Room} room */
   async newest(room) {
     if (!room.timeline.hasNewer) return;
-    await this.#page(room, { limit: PAGE }, (h) => room.timeline.reset(h.messages, h.more));
+    await this.#page(room, { limit: PAGE }, (h) => room.timeline.reset(h));
   }
 
   /** Looks again in a while whether a hole has closed, and asks for what is missing. @param {Room} room */

@@ -15,6 +15,9 @@ export class Timeline {
     this.hasOlder = false;
     /** Newer ones are on the server, outside the window. */
     this.hasNewer = false;
+    /** Where the window begins and ends in the log, moderators' entries included; `to` counts while there are newer ones. */
+    this.from = 0;
+    this.to = 0;
     /** The highest seq that was ever heard of in this room. */
     this.head = 0;
     /** @type {Map<number, number>} holes in which there are no messages: the seqs before and after them */
@@ -69,41 +72,42 @@ export class Timeline {
 
   /**
    * The page before the window.
-   * @param {Message[]} messages
-   * @param {boolean} more
+   * @param {Part} page
    */
-  older(messages, more) {
+  older({ messages, first = messages[0]?.seq ?? 0, more }) {
     this.#page(messages);
-    this.hasOlder = more;
+    this.from = first;
+    this.hasOlder = more && first > 0;
     if (this.messages.length > this.limit) {
       this.messages.length = this.limit;
+      this.to = this.last;
       this.hasNewer = true;
     }
   }
 
   /**
    * The page after the window.
-   * @param {Message[]} messages
-   * @param {boolean} more
+   * @param {Part} page
    */
-  newer(messages, more) {
+  newer({ messages, last = messages.at(-1)?.seq ?? 0, more }) {
     this.#page(messages);
-    this.head = Math.max(this.head, this.last);
-    this.hasNewer = more;
+    this.to = last;
+    this.head = Math.max(this.head, last);
+    this.hasNewer = more && last > 0;
     if (this.messages.length > this.limit) this.#dropOldest();
   }
 
   /**
    * The newest page, in place of everything.
-   * @param {Message[]} messages
-   * @param {boolean} more older ones remain
+   * @param {Part} page more: older ones remain
    */
-  reset(messages, more) {
+  reset({ messages, first = messages[0]?.seq ?? 0, more }) {
     this.messages = [];
     this.settled.clear();
     this.#page(messages);
     this.head = Math.max(this.head, this.last);
-    this.hasOlder = more;
+    this.from = first;
+    this.hasOlder = more && first > 0;
     this.hasNewer = false;
   }
 
@@ -117,13 +121,15 @@ export class Timeline {
       // The log began anew, so the numbers here mean nothing any more.
       this.head = 0;
       this.gaps = [];
-      this.reset([], false);
+      this.reset({ messages: [], more: false });
       since = 0;
     }
     if (answer.gap) this.gap(answer.gap);
-    const touches = !answer.more || (answer.messages[0]?.seq ?? 0) <= since + 1;
+    const first = answer.first ?? answer.messages[0]?.seq ?? 0;
+    const touches = !answer.more || first <= since + 1;
     if (since === 0 || this.messages.length === 0 || !touches) {
-      this.reset(answer.messages, answer.more || since > 0);
+      // Without an entry in it, the older ones begin at what was known.
+      this.reset({ ...answer, first: first || since + 1, more: answer.more || since > 0 });
     } else if (!this.hasNewer) {
       this.#page(answer.messages);
       if (this.messages.length > this.limit) this.#dropOldest();
@@ -200,6 +206,7 @@ export class Timeline {
 
   #dropOldest() {
     this.messages.splice(0, this.messages.length - this.limit);
+    this.from = this.first;
     this.hasOlder = true;
   }
 
