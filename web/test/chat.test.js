@@ -229,6 +229,9 @@ test("a refused name is asked for again, a refused room says so, an absent store
   chat.open("one too many");
   await settle();
   assert.equal(chat.active.refused, "too_many_rooms");
+  const name = chat.active.name;
+  chat.open("lobby");
+  assert.equal(chat.rooms.has(name), false, "what could not be entered does not stay");
 
   mock.timers.enable({ apis: ["setTimeout"] });
   try {

@@ -109,6 +109,11 @@ test("with the keyboard alone", async () => {
   await page.keyboard.press("Enter");
   await line(page, "typed").waitFor();
   assert.equal(await page.evaluate(() => document.activeElement?.id), "text", "one can go on writing");
+
+  await page.getByRole("button", { name: `Leave ${room}` }).focus();
+  await page.keyboard.press("Enter");
+  await page.locator("#room-title", { hasText: "lobby" }).waitFor();
+  await page.waitForFunction(() => document.activeElement?.textContent?.includes("lobby"));
 });
 
 test("for a screen reader: everything has a name, and what comes is said once", async () => {

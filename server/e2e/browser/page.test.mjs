@@ -36,6 +36,21 @@ test("Shift+Enter breaks the line, and Enter that ends a syllable does not send"
   assert.equal(await page.inputValue("#text"), "");
 });
 
+test("what is too long to be pasted whole says so", async () => {
+  const mina = await person("Mina", { room: newRoom(), options: { permissions: ["clipboard-read", "clipboard-write"] } });
+  const problem = mina.locator("#composer-problem");
+  await mina.evaluate(() => navigator.clipboard.writeText("x".repeat(2500)));
+  await mina.focus("#text");
+  await mina.keyboard.press("Control+V");
+  await until(async () => (await mina.inputValue("#text")).length === 2500, "the text");
+  assert.equal(await problem.textContent(), "");
+  await mina.keyboard.press("Control+V");
+  await problem.getByText("Its end was left out").waitFor();
+  assert.equal((await mina.inputValue("#text")).length, 4000);
+  await mina.keyboard.press("Backspace");
+  await until(async () => (await problem.textContent()) === "", "the problem to go");
+});
+
 test("text stays text", async () => {
   const room = newRoom();
   const evil = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;

@@ -138,6 +138,8 @@ export class Chat {
    * @param {string} name
    */
   open(name) {
+    // One that could not be entered is shown with the reason, and then gone.
+    if (this.active.shut && this.active.name !== name && this.active.name !== LOBBY) this.rooms.delete(this.active.name);
     this.active = this.rooms.enter(name);
     this.attentive = this.active.place.end;
     this.rooms.remember();
@@ -406,8 +408,10 @@ export class Chat {
     } catch (error) {
       room.joined = false;
       const { code, retryable } = /** @type {Refusal} */ (error);
-      if (!retryable) room.refused = code;
-      else if (this.connection.state === "connected") setTimeout(() => this.rooms.has(room.name) && !room.joined && this.#join(room), 3000);
+      if (!retryable) {
+        room.refused = code;
+        this.rooms.remember();
+      } else if (this.connection.state === "connected") setTimeout(() => this.rooms.has(room.name) && !room.joined && this.#join(room), 3000);
     }
     this.changed();
   }

@@ -40,6 +40,11 @@ export class Room {
     this.place = { end: true, key: "", offset: 0 };
   }
 
+  /** It was refused, and this browser has nothing of it. */
+  get shut() {
+    return this.refused !== "" && this.timeline.head === 0;
+  }
+
   /**
    * @param {number} numUsers
    * @param {Person[]} [users]

@@ -41,7 +41,7 @@ export class Rooms extends Map {
   }
 
   remember() {
-    const known = [...this.values()].map(({ name, read, partner }) => ({ name, read, partner }));
+    const known = [...this.values()].filter((room) => !room.shut).map(({ name, read, partner }) => ({ name, read, partner }));
     this.keep.write("rooms", known.slice(0, MAX_ROOMS));
   }
 

@@ -25,6 +25,8 @@ export class Composer {
     this.button = byID("send", HTMLButtonElement);
     this.room = chat.active;
     this.saidAt = 0;
+    /** What is being pasted does not all go in. */
+    this.tooMuch = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.silence = undefined;
 
@@ -50,8 +52,16 @@ export class Composer {
       event.preventDefault();
       this.form.requestSubmit();
     });
+    // The box takes as much as fits, and says nothing.
+    this.text.addEventListener("paste", (event) => {
+      const { value, selectionStart, selectionEnd, maxLength } = this.text;
+      const pasted = event.clipboardData?.getData("text/plain").replaceAll("\r\n", "\n") ?? "";
+      this.tooMuch = maxLength >= 0 && value.length - (selectionEnd - selectionStart) + pasted.length > maxLength;
+    });
     this.text.addEventListener("input", () => {
       chat.active.draft = this.text.value;
+      say(this.problem, this.tooMuch ? words().cutOff : "");
+      this.tooMuch = false;
       this.#fit();
       if (this.text.value === "") this.#quiet();
       else this.#types();
@@ -66,6 +76,7 @@ export class Composer {
     if (active === this.room) return;
     this.#quiet();
     this.room = active;
+    say(this.problem, "");
     this.text.value = active.draft;
     this.#fit();
   }

@@ -110,7 +110,7 @@ export class Messages {
         make: () => this.#waiting(entry, online),
       };
     }
-    if (room.joined && timeline.messages.length === 0 && pending.length === 0) yield note("empty", w.emptyRoom, "empty");
+    if (room.joined && timeline.messages.length === 0 && !timeline.hasOlder && pending.length === 0) yield note("empty", room.rights.includes("write") ? w.emptyRoom : w.emptyToRead, "empty");
   }
 
   /**

@@ -41,6 +41,7 @@ export class People {
         same: `${username} ${you} ${moderates} ${w.you}`,
         make: () => {
           const name = el("span", "grow", username);
+          name.title = username; // a long one is cut off
           if (you || !user) return el("li", "person", avatar(username), name, you ? el("span", "muted", w.you) : "");
           const write = button("person-link", "", () => {
             this.chat.openDirect(person);

@@ -12,6 +12,8 @@ export class Rooms {
     this.chat = chat;
     this.chosen = chosen;
     this.mine = byID("my-rooms", HTMLElement);
+    /** A room was left, and with it the button that had the focus. */
+    this.left = false;
     this.others = byID("other-rooms", HTMLElement);
     this.none = byID("no-other-rooms", HTMLElement);
     this.more = byID("more-rooms", HTMLButtonElement);
@@ -39,6 +41,7 @@ export class Rooms {
           make: () => {
             const open = button("room-link", "", () => this.#open(room.name));
             open.append(room.direct ? avatar(room.title) : el("span", "hash", "#"), el("span", "grow", room.title));
+            open.title = room.title; // a long one is cut off
             if (active) open.setAttribute("aria-current", "page");
             if (room.unread > 0) {
               const badge = el("span", "badge", room.unread > 99 ? "99+" : String(room.unread));
@@ -47,7 +50,10 @@ export class Rooms {
             }
             const item = el("li", active ? "active" : "", open);
             if (room.name !== "lobby") {
-              const leave = button("icon leave", "×", () => void this.chat.leave(room));
+              const leave = button("icon leave", "×", () => {
+                this.left = true;
+                void this.chat.leave(room);
+              });
               leave.setAttribute("aria-label", w.leaveRoom({ room: room.title }));
               leave.title = w.leave;
               item.append(leave);
@@ -57,6 +63,9 @@ export class Rooms {
         };
       }),
     );
+    const current = this.left ? this.mine.querySelector("[aria-current]") : null;
+    if (current instanceof HTMLElement) current.focus();
+    this.left = false;
     const others = this.chat.directory.rooms.filter(({ room }) => !this.chat.rooms.has(room));
     reconcile(
       this.others,
@@ -77,6 +86,7 @@ export class Rooms {
     this.more.hidden = !this.chat.directory.more;
     const title = byID("room-title", HTMLElement);
     say(title, this.chat.active.title);
+    title.title = this.chat.active.title;
     title.classList.toggle("direct", this.chat.active.direct);
     const elsewhere = this.chat.rooms.unread - this.chat.active.unread;
     const badge = byID("elsewhere", HTMLElement);

@@ -44,7 +44,9 @@ export class Welcome {
     const w = words();
     say(this.tokenProblem, tokenWanted && tokenWanted !== "token_missing" ? w.refusedToken({ reason: reason(tokenWanted) }) : "");
     say(this.problem, this.chat.nameRefused ? w.refusedName({ reason: reason(this.chat.nameRefused) }) : "");
-    say(byID("me", HTMLElement), this.chat.identity.name === "" ? "" : w.youAre({ name: this.chat.identity.name }));
+    const me = byID("me", HTMLElement);
+    say(me, this.chat.identity.name === "" ? "" : w.youAre({ name: this.chat.identity.name }));
+    me.title = this.chat.identity.name;
     if (this.asked === asks) return;
     this.asked = asks;
     this.section.hidden = !ask;

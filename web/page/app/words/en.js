@@ -54,6 +54,7 @@ export const en = {
   writeTo: ({ room }) => `Message ${room}`,
   send: "Send",
   emptyRoom: "Nothing has been said here yet. Begin!",
+  emptyToRead: "Nothing has been said here yet.",
   /** @param {{room: string}} p */
   beginning: ({ room }) => `This is where ${room} begins.`,
   /** @param {{name: string}} p */
@@ -76,6 +77,7 @@ export const en = {
   discard: "Discard",
   /** @param {{reason: string}} p */
   failed: ({ reason }) => `Not sent: ${reason}`,
+  cutOff: "That is too long for one message. Its end was left out.",
   outboxFull: "Too many messages are waiting. Wait until some are sent.",
 
   /** @param {{names: string[]}} p */
@@ -135,7 +137,7 @@ export const en = {
   reasonUnsure: "it may have arrived before the connection broke",
   reasonText: "the server does not accept this text",
   reasonName: "a name is one line of at most 32 characters",
-  reasonRoom: "a room's name is one line of at most 64 characters",
+  reasonRoom: "a room's name is one line of at most 64 characters, and does not begin with @",
   reasonForbidden: "you may not do that here",
   reasonNotMember: "you are not in this room",
   reasonTooManyRooms: "you are in too many rooms, so leave one first",
