@@ -25,8 +25,6 @@ export class Composer {
     this.button = byID("send", HTMLButtonElement);
     this.room = chat.active;
     this.saidAt = 0;
-    /** What is being pasted does not all go in. */
-    this.tooMuch = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.silence = undefined;
 
@@ -56,12 +54,12 @@ export class Composer {
     this.text.addEventListener("paste", (event) => {
       const { value, selectionStart, selectionEnd, maxLength } = this.text;
       const pasted = event.clipboardData?.getData("text/plain").replaceAll("\r\n", "\n") ?? "";
-      this.tooMuch = maxLength >= 0 && value.length - (selectionEnd - selectionStart) + pasted.length > maxLength;
+      const tooMuch = value.length - (selectionEnd - selectionStart) + pasted.length > maxLength;
+      say(this.problem, tooMuch && maxLength >= 0 ? words().cutOff : "");
     });
-    this.text.addEventListener("input", () => {
+    this.text.addEventListener("input", (event) => {
       chat.active.draft = this.text.value;
-      say(this.problem, this.tooMuch ? words().cutOff : "");
-      this.tooMuch = false;
+      if (!(event instanceof InputEvent && event.inputType === "insertFromPaste")) say(this.problem, "");
       this.#fit();
       if (this.text.value === "") this.#quiet();
       else this.#types();
