@@ -455,16 +455,30 @@ func (l *lane) own(u use) sender {
 type sender func(ctx context.Context, cmd []any) (*goredis.Client, any, error)
 
 func (l *lane) evalBy(ctx context.Context, send sender, again bool, s *script, args ...any) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.a.o.Timeout)
-	defer cancel()
-	whole := false
-	for try := 0; ; try++ {
+	return l.perform(ctx, send, again, func(whole bool) []any {
 		cmd := l.call(s, args...)
 		if whole {
 			cmd[0], cmd[1] = "EVAL", s.text
 		}
+		return cmd
+	})
+}
+
+// ask runs a plain command that may be executed twice, as eval runs a script. The
+// answer is nil where Redis has none.
+func (l *lane) ask(ctx context.Context, cmd ...any) (any, error) {
+	return l.perform(ctx, l.calls.do, true, func(bool) []any { return cmd })
+}
+
+// perform sends what build makes until it was executed. whole: Redis does not know
+// the script.
+func (l *lane) perform(ctx context.Context, send sender, again bool, build func(whole bool) []any) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.a.o.Timeout)
+	defer cancel()
+	whole := false
+	for try := 0; ; try++ {
 		began := time.Now()
-		client, v, err := send(ctx, cmd)
+		client, v, err := send(ctx, build(whole))
 		if client != nil {
 			fault := faultOf(err)
 			if h := l.a.o.Hooks.Call; h != nil {

@@ -60,17 +60,22 @@ func (a *Adapter) Fields(ctx context.Context, table string) (map[string][]byte, 
 		return nil, err
 	}
 	l := a.laneOf("", table)
-	client, err := a.conn.pool(ctx, l.n, a.o.Connections)
+	v, err := l.ask(ctx, "HGETALL", l.base+"t:"+table)
 	if err != nil {
 		return nil, a.outcome("read table", err)
 	}
-	all, err := client.HGetAll(ctx, l.base+"t:"+table).Result()
-	if err != nil {
-		return nil, a.recordOutcome(l, client, err)
-	}
-	fields := make(map[string][]byte, len(all))
-	for field, value := range all {
-		fields[field] = []byte(value)
+	fields := map[string][]byte{}
+	switch all := v.(type) {
+	case map[any]any: // RESP 3
+		for field, value := range all {
+			fields[reply{field}.text(0)] = []byte(reply{value}.text(0))
+		}
+	case []any:
+		for i := 0; i+1 < len(all); i += 2 {
+			fields[reply(all).text(i)] = []byte(reply(all).text(i + 1))
+		}
+	default:
+		return nil, a.outcome("read table", fmt.Errorf("answered %T", v))
 	}
 	return fields, nil
 }
