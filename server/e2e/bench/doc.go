@@ -36,7 +36,8 @@
 // And ours alone, since nobody else has it:
 //
 //	plain   two nodes and Redis with its file (appendfsync everysec), 1,000 rooms
-//	        of 10, 1,000 broadcasts a second
+//	        of 10, 1,000 broadcasts a second, each to the nine others of the
+//	        sender's room, as the chat's are
 //	logged  the program there: new message, which is logged and acknowledged;
 //	        what that costs beside the broadcasts, and how long the answer takes
 //	always  the same with appendfsync always

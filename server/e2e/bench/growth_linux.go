@@ -143,7 +143,7 @@ func (g *grower) with(ctx context.Context, nodes int, do func(f *fleet, l *load)
 	if err != nil {
 		return err
 	}
-	l.chat = true
+	l.chat, l.others = true, true
 	defer l.close()
 	return do(f, l)
 }

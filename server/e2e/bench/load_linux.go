@@ -21,6 +21,7 @@ type load struct {
 	swarm    *swarm.Swarm
 	revision int  // of Engine.IO that its clients speak
 	chat     bool // they speak the program's vocabulary: messages are logged, and acknowledged
+	others   bool // as in the chat, a message's sender does not get it
 	size     int  // bytes of a payload
 	clients  []client
 	rooms    []room
@@ -219,10 +220,10 @@ func (l *load) Event(of *swarm.Client, array []byte, now time.Time) {
 	}
 }
 
-// readers is how many get a message of the room: in the chat its sender does not.
+// readers is how many get a message of the room.
 func (l *load) readers(r *room) int32 {
 	n := int32(len(r.members)) - r.slow
-	if l.chat {
+	if l.others {
 		n--
 	}
 	return n
@@ -246,7 +247,11 @@ func (l *load) publish(at int, when time.Time) {
 		c.EmitAck(n+1, `["new message",{"room":"`+r.name+`","message":"`+message(n, l.size)+`","id":"bench`+strconv.Itoa(n)+`"}]`)
 		return
 	}
-	c.Emit(`["msg","` + r.name + `","` + message(n, l.size) + `"]`)
+	event := "msg"
+	if l.others {
+		event = "tell"
+	}
+	c.Emit(`["` + event + `","` + r.name + `","` + message(n, l.size) + `"]`)
 }
 
 // fanOut is one measured stretch of publishing.

@@ -80,7 +80,7 @@ func parseOptions(args []string) (options, error) {
 	f.DurationVar(&o.measure, "measure", 6*time.Second, "measured time of a run, after 2 s of warm-up")
 	f.StringVar(&only, "only", "", "what to measure: "+strings.Join(order, ",")+"; with -growth "+strings.Join(stageNames(), ",")+" (default all of them)")
 	f.StringVar(&peers, "peers", strings.Join(peerNames(), ","), "which servers to measure; bare only writes ready-made frames")
-	f.IntVar(&o.idleClients, "idle", 10000, "connections of the idle measurement; with -check as many as in the record")
+	f.IntVar(&o.idleClients, "idle", 10_000, "connections of the idle measurement; with -check as many as in the record")
 	f.IntVar(&o.storm, "storm", 15000, "clients of the node that is killed; a fifth as many are on the others")
 	f.BoolVar(&o.spin, "spin", false, "let the generator poll instead of sleeping: its wake-ups then stay out of the server's bill")
 	f.StringVar(&o.profile, "profile", "", "directory for a CPU and a heap profile of our server per run (pprof)")
@@ -336,7 +336,7 @@ func one(ctx context.Context, root string, argv []string, redisFlag string, peer
 	if err != nil {
 		return err
 	}
-	l.chat = measure.chat
+	l.chat, l.others = measure.chat, measure.others
 	defer l.close()
 	defer stop() // while the clients are there: a heap profile should show them
 	return measure.run(ctx, f, l, o, func(key string, value float64) { figures.add(key, peer.name, value) })

@@ -19,6 +19,7 @@ type measurement struct {
 	// program: ours is the program that a user runs, not the two handlers.
 	program bool
 	chat    bool // its clients speak the program's vocabulary
+	others  bool // a message's sender does not get it
 	bare    bool // the bare server has it too
 	ours    bool // nobody else takes part
 	fleet   bool // only servers that can share a Redis take part
@@ -47,9 +48,9 @@ var (
 		"fleet-saturated": {nodes: 2, redis: inMemory, stretches: 1, besides: 4, run: spread("fleet-saturated", 1, 1000, fanOut{Window: 8})},
 		"fleet-paced":     {nodes: 2, redis: inMemory, stretches: 1, besides: 4, run: spread("fleet-paced", 1, 1000, fanOut{Rate: 15})},
 		"rooms":           {nodes: 4, redis: inMemory, stretches: 3, besides: 6, run: manyRooms},
-		"plain":           {nodes: 2, redis: everysec, ours: true, stretches: 1, besides: 10, run: spread("plain", 1000, 10, fanOut{Rate: 1000})},
-		"logged":          {nodes: 2, redis: everysec, ours: true, program: true, chat: true, stretches: 1, besides: 10, run: spread("logged", 1000, 10, fanOut{Rate: 1000})},
-		"always":          {nodes: 2, redis: always, ours: true, program: true, chat: true, stretches: 1, besides: 10, run: spread("always", 1000, 10, fanOut{Rate: 1000})},
+		"plain":           {nodes: 2, redis: everysec, ours: true, others: true, stretches: 1, besides: 10, run: spread("plain", 1000, 10, fanOut{Rate: 1000})},
+		"logged":          {nodes: 2, redis: everysec, ours: true, program: true, chat: true, others: true, stretches: 1, besides: 10, run: spread("logged", 1000, 10, fanOut{Rate: 1000})},
+		"always":          {nodes: 2, redis: always, ours: true, program: true, chat: true, others: true, stretches: 1, besides: 10, run: spread("always", 1000, 10, fanOut{Rate: 1000})},
 		"slow":            {nodes: 1, ours: true, stretches: 2, besides: 30, run: slow},
 		"storm":           {nodes: 4, redis: everysec, ours: true, program: true, besides: 35, run: storm},
 		"abuse":           {nodes: 1, program: true, ours: true, limited: true, stretches: 4, besides: 10, run: abuse},
@@ -250,6 +251,6 @@ func rest(ctx context.Context, name string, f *fleet, l *load, o options, d time
 	}
 	add(name+" bytes", float64(settled.RSS-before.RSS)/float64(o.idleClients))
 	add(name+" files", float64(settled.Files-before.Files)/float64(o.idleClients))
-	add(name+" cpu", (settled.CPU - connected.CPU).Seconds())
+	add(name+" cpu", (settled.CPU-connected.CPU).Seconds()*10/thousands) // of 10,000
 	return nil
 }

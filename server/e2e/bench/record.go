@@ -105,6 +105,9 @@ func (r *record) merge(now *record) {
 			}
 		}
 	}
+	if _, ok := now.Parts["lobby"]; ok {
+		r.Idle = now.Idle
+	}
 	r.Failures = append(r.Failures, now.Failures...)
 	r.Figures.derive()
 }

@@ -53,6 +53,13 @@ func serve() error {
 		}
 		return struct{}{}, root.To(room).Emit(ctx, "msg", payload)
 	})
+	socketio.OnArgs(root, "tell", func(ctx context.Context, s *socketio.Socket, args socketio.Args) (struct{}, error) {
+		var room, payload string
+		if err := args.Scan(&room, &payload); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, s.To(room).Emit(ctx, "msg", payload)
+	})
 	engine := engineio.NewServer(func(s *engineio.Session) engineio.Handler { return sockets.Accept(s) }, engineio.Options{Logger: logger})
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", engine)

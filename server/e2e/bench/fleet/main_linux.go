@@ -86,6 +86,7 @@ func command(ctx context.Context, args []string) error {
 
 // measure starts everything, lets the load run, and ends everything.
 func measure(ctx context.Context, o options) (*record, error) {
+	of := commit() // before a plot changes the tree
 	dir, err := os.MkdirTemp("", "antchat-fleet-")
 	if err != nil {
 		return nil, err
@@ -137,7 +138,7 @@ func measure(ctx context.Context, o options) (*record, error) {
 		return nil, errors.Join(err, rerr)
 	}
 	r := &record{
-		Date: time.Now().UTC().Format(time.DateOnly), Commit: commit(), Took: time.Since(began).Seconds(),
+		Date: time.Now().UTC().Format(time.DateOnly), Commit: of, Took: time.Since(began).Seconds(),
 		Nodes: o.nodes, Processes: o.processes, Go: runtime.Version(), Empty: empty, Full: most,
 	}
 	if err := errors.Join(err, json.Unmarshal(text, &r.Load)); err != nil {
