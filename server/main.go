@@ -45,7 +45,7 @@ func main() {
 	// earlier than Go does by itself leaves less of it, some 150 bytes a connection
 	// (docs/decisions, "polled-connections"). GOGC wins.
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(75)
+		debug.SetGCPercent(65)
 	}
 	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -65,7 +65,7 @@ func serve() error {
 	mux.Handle("/socket.io/", engine)
 	// Both as package main does.
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(75)
+		debug.SetGCPercent(65)
 	}
 	lc := net.ListenConfig{KeepAlive: -1}
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
