@@ -305,8 +305,11 @@ func (l *lane) findMissed(ctx context.Context, items []repairItem, low uint64, w
 			return err
 		}
 		r, err := asReply(v)
+		if err != nil {
+			return err
+		}
 		done := int(min(r.number(0), uint64(len(part))))
-		if err != nil || done == 0 || len(r)%2 != 1 {
+		if done == 0 || len(r)%2 != 1 {
 			return errWire
 		}
 		for i := 1; i < len(r); i += 2 {

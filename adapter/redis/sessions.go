@@ -205,6 +205,9 @@ func (t *owned) leaves(o *adapter.Owner, rooms []string, by int) {
 			delete(s.leaving, room)
 		}
 	}
+	if len(s.leaving) == 0 {
+		s.leaving = nil // a session that does not leave keeps nothing for it
+	}
 }
 
 // overtaken are those of some rooms of which a leave is on its way.
